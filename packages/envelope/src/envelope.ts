@@ -1,0 +1,80 @@
+import { EnvelopeError } from './errors.ts';
+import { isKid } from './keys.ts';
+import { describe } from './keywright-error.ts';
+
+/** Version 1, for compatibility: AES-256-GCM under the key itself, bound to nothing. */
+export interface EnvelopeV1 {
+  readonly __enc: 1;
+  readonly kid: string;
+  /** Base64 of the 12-byte nonce. */
+  readonly iv: string;
+  /** Base64 of ciphertext ‖ 16-byte tag. */
+  readonly ct: string;
+}
+
+/** Version 2: committed to its key, bound to its context. */
+export interface EnvelopeV2 {
+  readonly __enc: 2;
+  readonly kid: string;
+  /** Base64 of salt[16] ‖ nonce[12]. */
+  readonly iv: string;
+  /** Base64 of commitment[32] ‖ ciphertext ‖ tag[16]. */
+  readonly ct: string;
+}
+
+/** An encrypted value as the object that stands in its place. */
+export type Envelope = EnvelopeV1 | EnvelopeV2;
+
+/** What an envelope tells without a key. */
+export interface EnvelopeInfo {
+  readonly version: 1 | 2;
+  readonly form: 'object' | 'bytes';
+  readonly suite: 'A256GCM';
+  readonly kid: string;
+}
+
+/**
+ * Whether `value` has the shape of an object envelope of a known version. It says nothing about whether it decrypts:
+ * anyone can make such an object, so never let it decide that something *is* protected.
+ */
+export function isEncrypted(value: unknown): value is Envelope {
+  if (!hasMarker(value)) return false;
+  try {
+    readEnvelope(value);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Whether `value` claims to be an envelope. What claims it must decrypt or be refused, never pass as plain data. */
+export function hasMarker(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, '__enc');
+}
+
+/**
+ * Copies the fields of an object envelope, each read once, and checks their types. Unknown fields are refused, so
+ * nothing unauthenticated can ride along.
+ *
+ * @throws EnvelopeError `ERR_ENVELOPE_NOT_ENCRYPTED`, `ERR_ENVELOPE_UNSUPPORTED_VERSION`, `ERR_ENVELOPE_MALFORMED`
+ */
+export function readEnvelope(value: unknown): Envelope {
+  if (!hasMarker(value)) {
+    throw new EnvelopeError('ERR_ENVELOPE_NOT_ENCRYPTED', { context: { received: describe(value) } });
+  }
+  const { __enc, kid, iv, ct, ...rest } = value as Record<string, unknown>;
+  if (__enc !== 1 && __enc !== 2) {
+    throw new EnvelopeError('ERR_ENVELOPE_UNSUPPORTED_VERSION', {
+      context: { received: typeof __enc === 'number' ? __enc : describe(__enc) },
+    });
+  }
+  if (typeof kid !== 'string' || !isKid(kid)) throw malformed('kid');
+  if (typeof iv !== 'string') throw malformed('iv');
+  if (typeof ct !== 'string') throw malformed('ct');
+  if (Object.keys(rest).length > 0) throw malformed('a field that no envelope has');
+  return { __enc, kid, iv, ct };
+}
+
+function malformed(field: string): EnvelopeError {
+  return new EnvelopeError('ERR_ENVELOPE_MALFORMED', { context: { field } });
+}

@@ -1,0 +1,57 @@
+import type { EncryptionContext } from '../context.ts';
+import { EnvelopeError } from '../errors.ts';
+import type { KeyEntry } from '../key-entry.ts';
+import { isKid } from '../keys.ts';
+import { IV_BYTES, layOut, OVERHEAD_BYTES, openMessage, sealMessage } from './v2.ts';
+
+// 4B 57 ("KW"), version, suite, kid length, kid, iv, ct
+const MAGIC_0 = 0x4b;
+const MAGIC_1 = 0x57;
+const VERSION = 2;
+const SUITE_A256GCM = 1;
+const FIXED_BYTES = 5;
+
+/** Where the parts of a bytes envelope are. */
+export interface BytesLayout {
+  readonly kid: string;
+  readonly iv: Buffer;
+  readonly body: Buffer;
+}
+
+/** The bytes envelope of `plaintext`, for bytea and blob columns. */
+export function sealBytes(entry: KeyEntry, context: EncryptionContext, plaintext: Uint8Array): Buffer {
+  const message = sealMessage(entry, 'bytes', context, plaintext);
+  const ivAt = FIXED_BYTES + entry.kid.length;
+  const out = Buffer.allocUnsafeSlow(ivAt + IV_BYTES + OVERHEAD_BYTES + message.ciphertext.length);
+  out[0] = MAGIC_0;
+  out[1] = MAGIC_1;
+  out[2] = VERSION;
+  out[3] = SUITE_A256GCM;
+  out[4] = entry.kid.length;
+  out.write(entry.kid, FIXED_BYTES, 'latin1');
+  out.set(message.iv, ivAt);
+  layOut(message, out, ivAt + IV_BYTES);
+  return out;
+}
+
+/**
+ * @throws EnvelopeError `ERR_ENVELOPE_NOT_ENCRYPTED`, `ERR_ENVELOPE_UNSUPPORTED_VERSION`, `ERR_ENVELOPE_MALFORMED`
+ */
+export function readBytes(envelope: Uint8Array): BytesLayout {
+  if (envelope[0] !== MAGIC_0 || envelope[1] !== MAGIC_1) throw new EnvelopeError('ERR_ENVELOPE_NOT_ENCRYPTED');
+  if (envelope[2] !== VERSION || envelope[3] !== SUITE_A256GCM) {
+    throw new EnvelopeError('ERR_ENVELOPE_UNSUPPORTED_VERSION', { context: { received: envelope[2] ?? 'nothing' } });
+  }
+  const bytes = Buffer.from(envelope.buffer, envelope.byteOffset, envelope.byteLength);
+  const ivAt = FIXED_BYTES + (bytes[4] ?? 0);
+  const kid = bytes.toString('latin1', FIXED_BYTES, ivAt);
+  if (!isKid(kid) || kid.length !== bytes[4]) {
+    throw new EnvelopeError('ERR_ENVELOPE_MALFORMED', { context: { field: 'kid' } });
+  }
+  return { kid, iv: bytes.subarray(ivAt, ivAt + IV_BYTES), body: bytes.subarray(ivAt + IV_BYTES) };
+}
+
+/** @throws EnvelopeError `ERR_ENVELOPE_DECRYPT`, whatever is wrong with it */
+export function openBytes(entry: KeyEntry, context: EncryptionContext, layout: BytesLayout): Buffer {
+  return openMessage(entry, 'bytes', context, layout.iv, layout.body);
+}

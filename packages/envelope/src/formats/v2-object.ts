@@ -1,0 +1,41 @@
+import type { EncryptionContext } from '../context.ts';
+import type { EnvelopeV2 } from '../envelope.ts';
+import { EnvelopeError } from '../errors.ts';
+import { base64DecodeInto } from '../internal/base64.ts';
+import type { JsonValue } from '../json.ts';
+import type { KeyEntry } from '../key-entry.ts';
+import { parsePlaintext } from './plaintext.ts';
+import { IV_BYTES, layOut, OVERHEAD_BYTES, openMessage, sealMessage } from './v2.ts';
+
+// Ciphertext on its way to or from base64. It is not secret, so small messages share one buffer.
+const SHARED_BYTES = 64 * 1024;
+const shared = Buffer.allocUnsafeSlow(SHARED_BYTES);
+const sharedIv = Buffer.allocUnsafeSlow(IV_BYTES);
+
+function workspace(length: number): Buffer {
+  return length <= SHARED_BYTES ? shared : Buffer.allocUnsafeSlow(length);
+}
+
+/** The object envelope of a JSON text. */
+export function sealObject(entry: KeyEntry, context: EncryptionContext, json: string): EnvelopeV2 {
+  const message = sealMessage(entry, 'json', context, json);
+  const length = message.ciphertext.length + OVERHEAD_BYTES;
+  const body = workspace(length);
+  layOut(message, body, 0);
+  return {
+    __enc: 2,
+    kid: entry.kid,
+    iv: message.iv.toString('base64'),
+    ct: body.toString('base64', 0, length),
+  };
+}
+
+/** @throws EnvelopeError `ERR_ENVELOPE_DECRYPT`, whatever is wrong with it */
+export function openObject(entry: KeyEntry, context: EncryptionContext, envelope: EnvelopeV2): JsonValue {
+  const body = workspace((envelope.ct.length / 4) * 3);
+  const length = base64DecodeInto(envelope.ct, body);
+  if (length < 0 || base64DecodeInto(envelope.iv, sharedIv) !== IV_BYTES) {
+    throw new EnvelopeError('ERR_ENVELOPE_DECRYPT');
+  }
+  return parsePlaintext(openMessage(entry, 'json', context, sharedIv, body.subarray(0, length)));
+}

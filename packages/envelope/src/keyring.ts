@@ -1,0 +1,255 @@
+import type { EncryptionContext } from './context.ts';
+import { type Envelope, type EnvelopeV2, readEnvelope } from './envelope.ts';
+import { EnvelopeError, KeyringError } from './errors.ts';
+import { openV1 } from './formats/v1.ts';
+import { openBytes, readBytes, sealBytes } from './formats/v2-bytes.ts';
+import { openObject, sealObject } from './formats/v2-object.ts';
+import { type JsonInput, type JsonValue, toJson } from './json.ts';
+import { KeyEntry, type KeyState } from './key-entry.ts';
+import type { KeyWrapper, WrapOptions, WrappedKey } from './key-wrapper.ts';
+import { checkKid } from './keys.ts';
+import { describe } from './keywright-error.ts';
+import type { Logger } from './logger.ts';
+import { macMatches, macOf } from './mac.ts';
+
+export interface CreateKeyringOptions {
+  /** kid → 32 bytes as padded base64, hex or Uint8Array. The bytes are copied; wipe yours. */
+  readonly keys: Readonly<Record<string, string | Uint8Array>>;
+  /** The key that encrypts. The others only decrypt. */
+  readonly activeKid: string;
+  /**
+   * Version 1 envelopes that each key has made so far, as a host has persisted them from {@link Keyring.v1Uses}.
+   * @default every key starts at 0
+   */
+  readonly v1Uses?: Readonly<Record<string, number>>;
+  /** Hears of keys that near their limit of use. @default silence */
+  readonly logger?: Logger;
+}
+
+export interface ContextOptions {
+  /** The pairs that the ciphertext is bound to. Write `{}` where there is really nothing to bind. */
+  readonly context: EncryptionContext;
+}
+
+/** An authentication code and the id of the key it was made with. */
+export interface KeyedMac {
+  readonly kid: string;
+  /** HMAC-SHA-256, 32 bytes. */
+  readonly mac: Uint8Array;
+}
+
+let entryFor: (keyring: Keyring, kid: string) => KeyEntry;
+
+/**
+ * Named keys, one of which is active. Keys are found by exact id, never by trial. Make one with
+ * {@link createKeyring} or {@link keyringFromEnv}.
+ *
+ * It is a {@link KeyWrapper} too, so it can hold the root key of a store.
+ */
+export class Keyring implements KeyWrapper {
+  readonly provider = 'keyring';
+  readonly #entries = new Map<string, KeyEntry>();
+  readonly #logger: Logger | undefined;
+  #active: KeyEntry;
+
+  static {
+    entryFor = (keyring, kid) => keyring.#usable(kid);
+  }
+
+  /** Use {@link createKeyring}. */
+  constructor(options: CreateKeyringOptions) {
+    const activeKid = checkKid(options.activeKid);
+    for (const [kid, key] of Object.entries(options.keys)) {
+      const state = kid === activeKid ? 'active' : 'decrypt-only';
+      this.#entries.set(checkKid(kid), new KeyEntry(kid, key, state, options.v1Uses?.[kid] ?? 0, options.logger));
+    }
+    if (this.#entries.size === 0) throw new KeyringError('ERR_KEYRING_KEY_MISSING');
+    this.#active = this.#find(activeKid);
+    this.#logger = options.logger;
+  }
+
+  get activeKid(): string {
+    return this.#active.kid;
+  }
+
+  /** Ids of all keys, destroyed ones included. */
+  get kids(): readonly string[] {
+    return [...this.#entries.keys()];
+  }
+
+  /**
+   * Encrypts what JSON can represent into a version 2 object envelope under the active key.
+   * @throws EnvelopeError `ERR_ENVELOPE_INVALID_CONTEXT`, `ERR_ENVELOPE_INVALID_VALUE`
+   */
+  encrypt(value: JsonInput, options: ContextOptions): EnvelopeV2 {
+    return sealObject(this.#active, options?.context, toJson(value));
+  }
+
+  /**
+   * Opens an object envelope, version 2 under its context. A version 1 envelope is opened too: it is bound to nothing,
+   * so for it the context is not looked at.
+   *
+   * @throws EnvelopeError `ERR_ENVELOPE_DECRYPT` without a reason; `ERR_ENVELOPE_NOT_ENCRYPTED`,
+   * `ERR_ENVELOPE_UNSUPPORTED_VERSION`, `ERR_ENVELOPE_MALFORMED` for what is no envelope; KeyringError
+   * `ERR_KEYRING_KID_UNKNOWN`, `ERR_KEYRING_KEY_NOT_USABLE`
+   */
+  decrypt(envelope: Envelope | unknown, options: ContextOptions): JsonValue {
+    const read = readEnvelope(envelope);
+    const entry = this.#usable(read.kid);
+    return read.__enc === 2 ? openObject(entry, options?.context, read) : openV1(entry, read);
+  }
+
+  /**
+   * Encrypts bytes into a bytes envelope, for bytea and blob columns.
+   * @throws EnvelopeError `ERR_ENVELOPE_INVALID_CONTEXT`, `ERR_ENVELOPE_INVALID_VALUE`
+   */
+  encryptBytes(plaintext: Uint8Array, options: ContextOptions): Buffer {
+    return sealBytes(this.#active, options?.context, checkBytes(plaintext));
+  }
+
+  /** Opens a bytes envelope, into memory that the caller may wipe. Throws as {@link decrypt} does. */
+  decryptBytes(envelope: Uint8Array, options: ContextOptions): Buffer {
+    const layout = readBytes(checkBytes(envelope));
+    return openBytes(this.#usable(layout.kid), options?.context, layout);
+  }
+
+  /**
+   * Authenticates data that is kept in the clear: HMAC-SHA-256 under a subkey of the active key for this purpose, over
+   * the PAE of `parts`.
+   * @param purpose a constant of the code that calls, such as `secrets.binding`; never user input
+   */
+  mac(purpose: string, parts: readonly (string | Uint8Array)[]): KeyedMac {
+    return { kid: this.#active.kid, mac: macOf(this.#active.macKey(purpose), parts) };
+  }
+
+  /**
+   * Whether `mac` was made by {@link mac} under the key `keyed.kid`, for this purpose and these parts.
+   * @throws KeyringError `ERR_KEYRING_KID_UNKNOWN`, `ERR_KEYRING_KEY_NOT_USABLE`
+   */
+  verifyMac(purpose: string, parts: readonly (string | Uint8Array)[], keyed: KeyedMac): boolean {
+    return macMatches(macOf(this.#usable(keyed.kid).macKey(purpose), parts), keyed.mac);
+  }
+
+  async wrapKey(key: Uint8Array, options: WrapOptions): Promise<WrappedKey> {
+    return { kid: this.activeKid, wrapped: this.encryptBytes(key, options) };
+  }
+
+  async unwrapKey(wrapped: WrappedKey, options: WrapOptions): Promise<Uint8Array> {
+    return this.decryptBytes(wrapped.wrapped, options);
+  }
+
+  async checkValue(kid: string): Promise<Uint8Array> {
+    return this.#usable(kid).checkValue();
+  }
+
+  async verifyCheckValue(kid: string, checkValue: Uint8Array): Promise<boolean> {
+    return macMatches(this.#usable(kid).checkValue(), checkValue);
+  }
+
+  /** State of a key. @throws KeyringError `ERR_KEYRING_KID_UNKNOWN` */
+  state(kid: string): KeyState {
+    return this.#find(kid).state;
+  }
+
+  /** Version 1 envelopes made under a key, the count it started with included. */
+  v1Uses(kid: string): number {
+    return this.#find(kid).v1Uses;
+  }
+
+  /**
+   * Adds a key as decrypt-only. Every process must be able to read with it before any process writes with it.
+   * @throws KeyringError `ERR_KEYRING_KID_DUPLICATE`, also for the id of a destroyed key; `ERR_KEYRING_KEY_INVALID`
+   */
+  add(kid: string, key: string | Uint8Array): void {
+    if (this.#entries.has(checkKid(kid))) throw new KeyringError('ERR_KEYRING_KID_DUPLICATE', { context: { kid } });
+    this.#entries.set(kid, new KeyEntry(kid, key, 'decrypt-only', 0, this.#logger));
+  }
+
+  /** Makes a decrypt-only key the active one; the one that was active decrypts from now on. */
+  activate(kid: string): void {
+    const next = this.#find(kid);
+    if (next === this.#active) return;
+    this.#expect(next, ['decrypt-only']);
+    this.#active.become('decrypt-only');
+    next.become('active');
+    this.#active = next;
+  }
+
+  /** Refuses a key until it is enabled. The active key cannot be disabled. */
+  disable(kid: string): void {
+    const entry = this.#find(kid);
+    this.#expect(entry, ['decrypt-only', 'disabled']);
+    entry.become('disabled');
+  }
+
+  /** Lets a disabled key decrypt again. */
+  enable(kid: string): void {
+    const entry = this.#find(kid);
+    this.#expect(entry, ['disabled', 'decrypt-only']);
+    entry.become('decrypt-only');
+  }
+
+  /** Drops a key for good. What only it can read is gone for this process. */
+  destroy(kid: string): void {
+    const entry = this.#find(kid);
+    this.#expect(entry, ['decrypt-only', 'disabled', 'destroyed']);
+    entry.become('destroyed');
+  }
+
+  /** Ids and states; never a key. */
+  toJSON(): { activeKid: string; keys: Record<string, KeyState> } {
+    return {
+      activeKid: this.activeKid,
+      keys: Object.fromEntries([...this.#entries].map(([kid, entry]) => [kid, entry.state])),
+    };
+  }
+
+  #find(kid: string): KeyEntry {
+    const entry = this.#entries.get(kid);
+    if (entry === undefined) throw new KeyringError('ERR_KEYRING_KID_UNKNOWN', { context: { kid } });
+    return entry;
+  }
+
+  #usable(kid: string): KeyEntry {
+    const entry = this.#find(kid);
+    if (entry.state === 'active' || entry.state === 'decrypt-only') return entry;
+    throw new KeyringError('ERR_KEYRING_KEY_NOT_USABLE', { context: { kid, state: entry.state } });
+  }
+
+  #expect(entry: KeyEntry, states: readonly KeyState[]): void {
+    if (states.includes(entry.state)) return;
+    throw new KeyringError('ERR_KEYRING_STATE_CONFLICT', { context: { kid: entry.kid, state: entry.state } });
+  }
+}
+
+/**
+ * A keyring from keys in memory. Prefer {@link keyringFromEnv} for configuration.
+ *
+ * @throws KeyringError `ERR_KEYRING_KEY_MISSING`, `ERR_KEYRING_KEY_INVALID`, `ERR_KEYRING_KID_INVALID`,
+ * `ERR_KEYRING_KID_UNKNOWN` (no key under `activeKid`)
+ *
+ * @example
+ * ```ts
+ * import { createKeyring, generateKeyBase64 } from '@keywright/envelope';
+ *
+ * const keyring = createKeyring({ keys: { '2026-11': generateKeyBase64() }, activeKid: '2026-11' });
+ * const context = { table: 'connections', column: 'credentials', tenant: 'acme', id: '42' };
+ * const envelope = keyring.encrypt({ apiKey: 'sk_test_1' }, { context });
+ * keyring.decrypt(envelope, { context }); // { apiKey: 'sk_test_1' }
+ * ```
+ */
+export function createKeyring(options: CreateKeyringOptions): Keyring {
+  return new Keyring(options);
+}
+
+/** The usable entry of a key, for the formats that this package writes outside the class. */
+export function usableEntry(keyring: Keyring, kid: string): KeyEntry {
+  return entryFor(keyring, kid);
+}
+
+function checkBytes(value: unknown): Uint8Array {
+  if (value instanceof Uint8Array) return value;
+  throw new EnvelopeError('ERR_ENVELOPE_INVALID_VALUE', {
+    context: { expected: 'Uint8Array', received: describe(value) },
+  });
+}

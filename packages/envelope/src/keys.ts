@@ -1,0 +1,48 @@
+import { randomBytes } from 'node:crypto';
+import { KeyringError } from './errors.ts';
+import { base64Decode } from './internal/base64.ts';
+import { describe } from './keywright-error.ts';
+
+/** Length of every key, in bytes. */
+export const KEY_BYTES = 32;
+
+const KID = /^[A-Za-z0-9_-]{1,64}$/;
+const HEX = /^[0-9a-fA-F]{64}$/;
+
+/** 32 random bytes as padded base64 (44 characters), the form that every key source reads. */
+export function generateKeyBase64(): string {
+  return randomBytes(KEY_BYTES).toString('base64');
+}
+
+/** @throws KeyringError `ERR_KEYRING_KID_INVALID` */
+export function checkKid(kid: unknown): string {
+  if (typeof kid === 'string' && KID.test(kid)) return kid;
+  throw new KeyringError('ERR_KEYRING_KID_INVALID', { context: { received: describe(kid) } });
+}
+
+/** Whether `kid` can name a key at all. */
+export function isKid(kid: string): boolean {
+  return KID.test(kid);
+}
+
+/**
+ * The bytes of a key, in memory of their own that the caller wipes.
+ * @throws KeyringError `ERR_KEYRING_KEY_INVALID`, naming the kid, never the key
+ */
+export function keyBytes(key: unknown, kid: string): Buffer {
+  const bytes = decode(key);
+  if (bytes?.byteLength === KEY_BYTES) return bytes;
+  throw new KeyringError('ERR_KEYRING_KEY_INVALID', {
+    context: { kid, expected: '32 bytes as base64, hex or Uint8Array', received: describe(key) },
+  });
+}
+
+function decode(key: unknown): Buffer | undefined {
+  if (key instanceof Uint8Array) {
+    const copy = Buffer.allocUnsafeSlow(key.byteLength);
+    copy.set(key);
+    return copy;
+  }
+  if (typeof key !== 'string') return undefined;
+  return HEX.test(key) ? Buffer.from(key, 'hex') : base64Decode(key);
+}

@@ -1,0 +1,85 @@
+import { KeyringError } from '../errors.ts';
+import { createKeyring, type Keyring } from '../keyring.ts';
+import type { Logger } from '../logger.ts';
+
+export interface KeyringFromEnvOptions {
+  /**
+   * Start of the variables' names.
+   * @default 'KEYWRIGHT'
+   */
+  readonly prefix?: string;
+  /**
+   * Where to read the variables.
+   * @default process.env
+   */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Hears of keys that near their limit of use. */
+  readonly logger?: Logger;
+}
+
+const DEFAULT_KID = 'v1';
+
+/**
+ * A keyring from environment variables, in one of two forms:
+ * - single key: `<PREFIX>_KEY`, and `<PREFIX>_KID` (default `v1`);
+ * - rotation: `<PREFIX>_KEYS`, a JSON object of kid → key, and `<PREFIX>_ACTIVE_KID`.
+ *
+ * Call it once, at start-up: whatever is wrong is thrown here and not at the first secret. A variable that is set but
+ * empty counts as unset.
+ *
+ * @throws KeyringError `ERR_KEYRING_KEY_MISSING`, `ERR_KEYRING_KEY_INVALID`, `ERR_KEYRING_KID_INVALID`,
+ * `ERR_KEYRING_KID_DUPLICATE`, `ERR_KEYRING_KID_UNKNOWN`, `ERR_KEYRING_ENV_CONFLICT`, `ERR_KEYRING_ENV_INVALID`
+ *
+ * @example
+ * ```ts
+ * import { generateKeyBase64, keyringFromEnv } from '@keywright/envelope';
+ *
+ * const env = { KEYWRIGHT_KEY: generateKeyBase64() }; // in a service: process.env, the default
+ * const keyring = keyringFromEnv({ env });
+ * keyring.activeKid; // 'v1'
+ * ```
+ */
+export function keyringFromEnv(options: KeyringFromEnvOptions = {}): Keyring {
+  const prefix = options.prefix ?? 'KEYWRIGHT';
+  const env = options.env ?? process.env;
+  const logger = options.logger === undefined ? {} : { logger: options.logger };
+  const read = (suffix: string): string | undefined => env[`${prefix}_${suffix}`]?.trim() || undefined;
+  const key = read('KEY');
+  const kid = read('KID');
+  const keys = read('KEYS');
+  const activeKid = read('ACTIVE_KID');
+
+  if ((key !== undefined || kid !== undefined) && (keys !== undefined || activeKid !== undefined)) {
+    throw new KeyringError('ERR_KEYRING_ENV_CONFLICT', { context: { variable: `${prefix}_KEY, ${prefix}_KEYS` } });
+  }
+  if (keys !== undefined) {
+    const map = parseKeys(keys, `${prefix}_KEYS`);
+    if (activeKid === undefined) throw invalid(`${prefix}_ACTIVE_KID`, 'a kid of the map', 'nothing');
+    return createKeyring({ keys: map, activeKid, ...logger });
+  }
+  if (key === undefined) throw new KeyringError('ERR_KEYRING_KEY_MISSING', { context: { variable: `${prefix}_KEY` } });
+  return createKeyring({ keys: { [kid ?? DEFAULT_KID]: key }, activeKid: kid ?? DEFAULT_KID, ...logger });
+}
+
+function parseKeys(text: string, variable: string): Record<string, string> {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    // The parser's message quotes the text, which holds keys.
+    throw invalid(variable, 'a JSON object of kid to key', 'no JSON');
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
+    throw invalid(variable, 'a JSON object of kid to key', 'other JSON');
+  }
+  const entries = Object.entries(parsed);
+  if (!entries.every(([, key]) => typeof key === 'string')) throw invalid(variable, 'keys as strings', 'other JSON');
+  // JSON.parse keeps the last of two equal names. In a flat map of strings every entry is two string tokens.
+  const strings = text.match(/"(?:[^"\\]|\\.)*"/g)?.length ?? 0;
+  if (strings !== 2 * entries.length) throw new KeyringError('ERR_KEYRING_KID_DUPLICATE', { context: { variable } });
+  return parsed as Record<string, string>;
+}
+
+function invalid(variable: string, expected: string, received: string): KeyringError {
+  return new KeyringError('ERR_KEYRING_ENV_INVALID', { context: { variable, expected, received } });
+}

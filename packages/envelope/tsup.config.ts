@@ -1,0 +1,11 @@
+import { defineConfig } from 'tsup';
+
+export default defineConfig({
+  entry: ['src/index.ts', 'src/compat/index.ts', 'src/bin/keygen.ts'],
+  format: 'esm',
+  target: 'node22',
+  dts: { entry: ['src/index.ts', 'src/compat/index.ts'] },
+  sourcemap: true,
+  clean: true,
+  removeNodeProtocol: false,
+});
