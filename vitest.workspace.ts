@@ -1,19 +1,38 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+
+const source = (path: string): string => fileURLToPath(new URL(`packages/${path}`, import.meta.url));
 
 const project = (folder: string) => ({
   extends: true as const,
-  test: {
-    name: folder.replace(/^.*\//, ''),
-    root: `./${folder}`,
-    include: ['test/**/*.test.ts'],
-  },
+  test: { name: folder.replace(/^.*\//, ''), root: folder, include: ['test/**/*.test.ts'] },
 });
 
 export default defineConfig({
+  resolve: {
+    // Unit tests run on the sources; what is published is tested as packed, by check:packages and the examples.
+    alias: {
+      '@keywright/envelope/compat': source('envelope/src/compat/index.ts'),
+      '@keywright/envelope': source('envelope/src/index.ts'),
+      '@keywright/secrets': source('secrets/src/index.ts'),
+      '@keywright/testkit/engines': source('testkit/src/engines.ts'),
+      '@keywright/testkit': source('testkit/src/index.ts'),
+    },
+  },
   test: {
-    reporters: process.env.KEYWRIGHT_REPORT
-      ? ['default', ['json', { outputFile: process.env.KEYWRIGHT_REPORT }]]
-      : ['default'],
-    projects: [project('packages/envelope')],
+    // One PostgreSQL for the whole run.
+    globalSetup: [source('testkit/src/vitest.ts')],
+    testTimeout: 20_000,
+    hookTimeout: 60_000,
+    reporters: process.env.KEYWRIGHT_REPORT ? ['default', 'json'] : ['default'],
+    ...(process.env.KEYWRIGHT_REPORT ? { outputFile: { json: process.env.KEYWRIGHT_REPORT } } : {}),
+    projects: [
+      project('packages/envelope'),
+      project('packages/secrets'),
+      project('packages/testkit'),
+      project('packages/bench'),
+      project('examples/quickstart'),
+      project('scripts'),
+    ],
   },
 });

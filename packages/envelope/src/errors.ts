@@ -44,7 +44,7 @@ export type KeyringErrorCode = keyof typeof KEYRING_MESSAGES;
 /** An envelope, its context or the value that was to go into one is refused. */
 export class EnvelopeError extends KeywrightError<EnvelopeErrorCode> {
   static {
-    Object.defineProperty(this.prototype, 'name', { value: 'EnvelopeError' });
+    Object.defineProperty(EnvelopeError.prototype, 'name', { value: 'EnvelopeError' });
   }
 
   constructor(code: EnvelopeErrorCode, options: KeywrightErrorOptions = {}) {
@@ -55,7 +55,7 @@ export class EnvelopeError extends KeywrightError<EnvelopeErrorCode> {
 /** A key, a key id or the configuration of a keyring is refused. */
 export class KeyringError extends KeywrightError<KeyringErrorCode> {
   static {
-    Object.defineProperty(this.prototype, 'name', { value: 'KeyringError' });
+    Object.defineProperty(KeyringError.prototype, 'name', { value: 'KeyringError' });
   }
 
   constructor(code: KeyringErrorCode, options: KeywrightErrorOptions = {}) {

@@ -1,0 +1,33 @@
+import type { Knex } from 'knex';
+import type { Tables } from '../tables.ts';
+
+/** Column types of the migrations. */
+export interface ColumnTypes {
+  readonly bytes: string;
+  readonly json: string;
+  readonly timestamp: string;
+  readonly uuid: string;
+  readonly boolean: string;
+}
+
+/**
+ * What differs between databases. Everything else of the store is one code base.
+ */
+export interface Dialect {
+  readonly name: 'postgres' | 'sqlite';
+  readonly types: ColumnTypes;
+  /** Whether an audit row can be committed while the caller's transaction is open. */
+  readonly concurrentWriters: boolean;
+  /** Options of the store's own transactions. */
+  readonly transaction: Knex.TransactionConfig;
+  /** Clause that locks the selected rows until the transaction ends. */
+  readonly forUpdate: string;
+  /**
+   * First statement of a transaction that will write. Where a transaction that has read cannot always go on to write,
+   * this takes the write lock up front, waiting for it.
+   */
+  beginWrite(trx: Knex, tables: Tables): Promise<void>;
+  /** Lets one migrating process in at a time, until the transaction ends. */
+  lockForMigration(trx: Knex, tables: Tables): Promise<void>;
+  hasTable(trx: Knex, table: string, schema: string | undefined): Promise<boolean>;
+}

@@ -1,0 +1,36 @@
+import type { Knex } from 'knex';
+import type { Tables } from '../tables.ts';
+import type { Dialect } from './dialect.ts';
+
+/** PostgreSQL 15 and later, and what speaks its protocol. */
+export const postgres: Dialect = {
+  name: 'postgres',
+  types: {
+    bytes: 'bytea',
+    json: 'jsonb',
+    timestamp: 'timestamptz(3)',
+    uuid: 'uuid',
+    boolean: 'boolean',
+  },
+  concurrentWriters: true,
+  // "on conflict do nothing, then look again" needs to see what the other transaction committed.
+  transaction: { isolationLevel: 'read committed' },
+  forUpdate: 'for update',
+
+  async beginWrite(): Promise<void> {
+    // row locks are taken where they are needed
+  },
+
+  async lockForMigration(trx: Knex, tables: Tables): Promise<void> {
+    // Released with the transaction, so a killed migrator blocks nobody.
+    await trx.raw('select pg_advisory_xact_lock(hashtextextended(?, 0))', [`keywright ${tables.migrations}`]);
+  },
+
+  async hasTable(trx: Knex, table: string, schema: string | undefined): Promise<boolean> {
+    const name = schema === undefined ? `"${table}"` : `"${schema}"."${table}"`;
+    const { rows } = (await trx.raw('select to_regclass(?) is not null as present', [name])) as {
+      rows: readonly { present: boolean }[];
+    };
+    return rows[0]?.present === true;
+  },
+};

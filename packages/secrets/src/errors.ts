@@ -1,0 +1,53 @@
+import { KeywrightError, type KeywrightErrorOptions } from '@keywright/envelope';
+
+const MESSAGES = {
+  ERR_SECRETS_INVALID_ARGUMENT: 'An argument is missing or not of the form it must have. The context names it.',
+  ERR_SECRETS_VALUE_TOO_LARGE:
+    'The value is larger than the store takes. Keep large data elsewhere and its key here, or raise maxValueBytes.',
+  ERR_SECRETS_NOT_FOUND:
+    'This tenant has no such secret or version. Check the name with list(); a deleted secret is not found.',
+  ERR_SECRETS_ALREADY_EXISTS:
+    'A secret of this name exists and ifAbsent was asked for. Leave ifAbsent out to add a version to it.',
+  ERR_SECRETS_EXPIRED: 'The secret has expired. Save a new value.',
+  ERR_SECRETS_INTEGRITY:
+    'The stored secret is not what was saved under this tenant, name and version: it was changed, moved or damaged. Compare the audit log and restore it from a backup.',
+  ERR_SECRETS_KEY_UNAVAILABLE:
+    'The tenant key that this secret was encrypted under is disabled or destroyed. What a destroyed key encrypted cannot be read again.',
+  ERR_SECRETS_ROOT_KEY_WRONG:
+    'The root key is not the one this database was written with: an id that it knows now names another key. Configure the key that carried this id before; never reuse an id.',
+  ERR_SECRETS_ROOT_KEY_MISSING:
+    'The database holds keys under a root key that is not configured. Add that root key to the keyring, and keep it until rotateRoot() has retired it.',
+  ERR_SECRETS_ROOT_UNAVAILABLE:
+    'The holder of the root key did not answer in time or failed. Look at its health; nothing of this call was kept.',
+  ERR_SECRETS_NOT_MIGRATED:
+    'The tables of the secret store are missing or older than this release. Run store.migrate().',
+  ERR_SECRETS_SCHEMA_NEWER:
+    'The tables of the secret store are newer than this release. Upgrade @keywright/secrets in this service.',
+  ERR_SECRETS_FOREIGN_TABLE:
+    'A table of the same name exists that the secret store did not make. Choose another place with the tables option: { prefix } or { schema }.',
+  ERR_SECRETS_UNSUPPORTED_DATABASE:
+    'The secret store works on PostgreSQL (client "pg") and SQLite (client "better-sqlite3"). Pass a knex instance of one of them.',
+  ERR_SECRETS_DATABASE_CLOSED:
+    'The database connection is closed. Keep the knex instance open as long as the store is in use, or make a new store.',
+  ERR_SECRETS_DATABASE:
+    'The database refused or lost the statement; nothing of this call was kept. If the error is retryable, call again.',
+} as const;
+
+/** Stable codes of {@link SecretsError}. */
+export type SecretsErrorCode = keyof typeof MESSAGES;
+
+export interface SecretsErrorOptions extends KeywrightErrorOptions {
+  /** @default false */
+  readonly retryable?: boolean;
+}
+
+/** The secret store refused a call or could not carry it out. */
+export class SecretsError extends KeywrightError<SecretsErrorCode> {
+  static {
+    Object.defineProperty(SecretsError.prototype, 'name', { value: 'SecretsError' });
+  }
+
+  constructor(code: SecretsErrorCode, options: SecretsErrorOptions = {}) {
+    super(code, MESSAGES[code], options.retryable ?? false, options);
+  }
+}

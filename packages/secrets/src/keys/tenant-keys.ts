@@ -1,0 +1,180 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { createKeyring, type Keyring, type KeyWrapper, type WrappedKey } from '@keywright/envelope';
+import type { Knex } from 'knex';
+import QuickLRU from 'quick-lru';
+import { SecretsError } from '../errors.ts';
+import type { Tables } from '../tables.ts';
+import { unwrapUnderRoot, wrapUnderRoot } from './root-calls.ts';
+
+/** A tenant's key-encryption key as it is stored: under the root key. */
+export interface TenantKeyRow {
+  readonly tenant_id: string;
+  readonly kek_id: string;
+  readonly wrapped: Buffer | null;
+  readonly root_kid: string;
+  readonly status: 'active' | 'decrypt-only' | 'disabled' | 'destroyed';
+}
+
+/** A new tenant key, wrapped but not stored. */
+export interface PreparedKey {
+  readonly tenantId: string;
+  readonly wrapped: WrappedKey;
+  readonly kek: Keyring;
+}
+
+export interface TenantKeysOptions {
+  /** Unwrapped keys kept in memory. */
+  readonly maxKeys: number;
+  /** How long one is kept, in milliseconds. */
+  readonly ttlMs: number;
+  /** Time the root key has to wrap or unwrap one, in milliseconds. */
+  readonly rootTimeoutMs: number;
+}
+
+export const KEK_COLUMNS = ['tenant_id', 'kek_id', 'wrapped', 'root_kid', 'status'] as const;
+
+/**
+ * Tenant keys, unwrapped. A key's row is read again for every use, so one that was disabled or destroyed elsewhere is
+ * refused although it is still in memory.
+ */
+export class TenantKeys {
+  readonly #root: KeyWrapper;
+  readonly #tables: Tables;
+  readonly #options: TenantKeysOptions;
+  readonly #cache: QuickLRU<string, Keyring>;
+  /** Tenant → id of the key it writes with. A hint: the row decides. */
+  readonly #active: QuickLRU<string, string>;
+  readonly #unwrapping = new Map<string, Promise<Keyring>>();
+  /** Keys made in a transaction that has not committed: they live as long as its object. */
+  readonly #uncommitted = new WeakMap<Knex, Map<string, Keyring>>();
+
+  constructor(root: KeyWrapper, tables: Tables, options: TenantKeysOptions) {
+    this.#root = root;
+    this.#tables = tables;
+    this.#options = options;
+    this.#cache = new QuickLRU({ maxSize: options.maxKeys, maxAge: options.ttlMs });
+    this.#active = new QuickLRU({ maxSize: options.maxKeys });
+  }
+
+  /** The row of the key that this tenant writes with, if it has one yet. */
+  async findActive(db: Knex, tenantId: string): Promise<TenantKeyRow | undefined> {
+    return (await db(this.#tables.tenantKeys)
+      .where({ tenant_id: tenantId, status: 'active' })
+      .first(...KEK_COLUMNS)) as TenantKeyRow | undefined;
+  }
+
+  /** The rows of some of a tenant's keys. */
+  async find(db: Knex, tenantId: string, kekIds: readonly string[]): Promise<readonly TenantKeyRow[]> {
+    return (await db(this.#tables.tenantKeys)
+      .where({ tenant_id: tenantId })
+      .whereIn('kek_id', kekIds)
+      .select(...KEK_COLUMNS)) as TenantKeyRow[];
+  }
+
+  /**
+   * Makes a key for a tenant and wraps it under the root key; nothing is stored yet. It is unwrapped again at once: a key
+   * that does not come back must be noticed before anything is encrypted under it.
+   */
+  async prepare(tenantId: string): Promise<PreparedKey> {
+    const kekId = randomUUID();
+    const key = randomBytes(32);
+    const call = { tenantId, kekId, timeoutMs: this.#options.rootTimeoutMs };
+    let check: Uint8Array | undefined;
+    try {
+      const wrapped = await wrapUnderRoot(this.#root, key, call);
+      check = await unwrapUnderRoot(this.#root, wrapped, call);
+      if (!key.equals(check)) throw new SecretsError('ERR_SECRETS_INTEGRITY', { context: { tenantId, keyId: kekId } });
+      return { tenantId, wrapped, kek: createKeyring({ keys: { [kekId]: key }, activeKid: kekId }) };
+    } finally {
+      key.fill(0);
+      check?.fill(0);
+    }
+  }
+
+  /**
+   * Stores a prepared key as the active one of a tenant that has none, and returns the active row. `made` is false
+   * where another process was first.
+   */
+  async insert(db: Knex, { tenantId, wrapped, kek }: PreparedKey): Promise<{ row: TenantKeyRow; made: boolean }> {
+    const kekId = kek.activeKid;
+    await db(this.#tables.tenantKeys)
+      .insert({
+        tenant_id: tenantId,
+        kek_id: kekId,
+        wrapped: Buffer.from(wrapped.wrapped),
+        root_kid: wrapped.kid,
+        status: 'active',
+        created_at: new Date(),
+      })
+      // the unique index on active keys decides who was first
+      .onConflict()
+      .ignore();
+    const row = await this.findActive(db, tenantId);
+    // A snapshot from before the other process's commit cannot see its key: the transaction has to start over.
+    if (row === undefined) throw new SecretsError('ERR_SECRETS_DATABASE', { context: { tenantId }, retryable: true });
+    const made = row.kek_id === kekId;
+    if (made && !db.isTransaction) this.remember(tenantId, kek);
+    else if (made) {
+      const keys = this.#uncommitted.get(db) ?? new Map<string, Keyring>();
+      this.#uncommitted.set(db, keys.set(kekId, kek));
+    }
+    return { row, made };
+  }
+
+  /** Keeps a key whose row is known to be committed. */
+  remember(tenantId: string, kek: Keyring): void {
+    this.#cache.set(cacheName(tenantId, kek.activeKid), kek);
+  }
+
+  /** Whether this tenant's key was in memory and active when it was last used. */
+  isWarm(tenantId: string): boolean {
+    const kekId = this.#active.get(tenantId);
+    return kekId !== undefined && this.#cache.has(cacheName(tenantId, kekId));
+  }
+
+  /**
+   * The key of a row that was just read through `db`.
+   * @throws SecretsError `ERR_SECRETS_KEY_UNAVAILABLE`, and as `unwrapUnderRoot` does
+   */
+  async unwrap(db: Knex, row: TenantKeyRow): Promise<Keyring> {
+    const { tenant_id: tenantId, kek_id: kekId, wrapped, status } = row;
+    if (status === 'disabled' || status === 'destroyed' || wrapped === null) {
+      throw new SecretsError('ERR_SECRETS_KEY_UNAVAILABLE', { context: { tenantId, keyId: kekId, state: status } });
+    }
+    const name = cacheName(tenantId, kekId);
+    if (status === 'active') this.#active.set(tenantId, kekId);
+    const known = this.#cache.get(name) ?? this.#uncommitted.get(db)?.get(kekId);
+    if (known !== undefined) return known;
+    let pending = this.#unwrapping.get(name);
+    if (pending === undefined) {
+      pending = this.#unwrapNow(row, wrapped).finally(() => this.#unwrapping.delete(name));
+      this.#unwrapping.set(name, pending);
+    }
+    return await pending;
+  }
+
+  /** Forgets every unwrapped key. */
+  clear(): void {
+    this.#active.clear();
+    this.#cache.clear();
+  }
+
+  async #unwrapNow(row: TenantKeyRow, wrapped: Buffer): Promise<Keyring> {
+    const bytes = await unwrapUnderRoot(
+      this.#root,
+      { kid: row.root_kid, wrapped },
+      { tenantId: row.tenant_id, kekId: row.kek_id, timeoutMs: this.#options.rootTimeoutMs },
+    );
+    try {
+      const kek = createKeyring({ keys: { [row.kek_id]: bytes }, activeKid: row.kek_id });
+      this.#cache.set(cacheName(row.tenant_id, row.kek_id), kek);
+      return kek;
+    } finally {
+      bytes.fill(0);
+    }
+  }
+}
+
+function cacheName(tenantId: string, kekId: string): string {
+  return `${tenantId}\0${kekId}`;
+}

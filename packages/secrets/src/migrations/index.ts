@@ -1,0 +1,56 @@
+import type { Knex } from 'knex';
+import type { Dialect } from '../dialects/dialect.ts';
+import { SecretsError } from '../errors.ts';
+import type { Tables } from '../tables.ts';
+import { initial } from './001-initial.ts';
+import type { Migration } from './migration.ts';
+
+const MIGRATIONS: readonly Migration[] = [initial];
+
+/** Names of the migrations that have run and that have still to run. */
+export interface MigrationStatus {
+  readonly applied: readonly string[];
+  readonly pending: readonly string[];
+}
+
+/**
+ * Runs what has not run yet, in the given transaction. Replicas that start together take turns; the later ones find
+ * nothing to do.
+ *
+ * @throws SecretsError `ERR_SECRETS_FOREIGN_TABLE`, `ERR_SECRETS_SCHEMA_NEWER`
+ */
+export async function runMigrations(trx: Knex, dialect: Dialect, tables: Tables): Promise<MigrationStatus> {
+  await dialect.lockForMigration(trx, tables);
+  await trx.raw(
+    `create table if not exists ?? (name varchar(64) primary key, applied_at ${dialect.types.timestamp} not null)`,
+    [tables.migrations],
+  );
+  const before = await readMigrations(trx, tables);
+  if (before.applied.length === 0) await refuseForeignTables(trx, dialect, tables);
+  for (const migration of MIGRATIONS) {
+    if (before.applied.includes(migration.name)) continue;
+    await migration.up(trx, dialect, tables);
+    await trx(tables.migrations).insert({ name: migration.name, applied_at: new Date() });
+  }
+  return { applied: MIGRATIONS.map(({ name }) => name), pending: [] };
+}
+
+/**
+ * What has run, without changing anything.
+ * @throws SecretsError `ERR_SECRETS_SCHEMA_NEWER`; the driver's error where the table is missing
+ */
+export async function readMigrations(db: Knex, tables: Tables): Promise<MigrationStatus> {
+  const rows = (await db(tables.migrations).select('name').orderBy('name')) as readonly { name: string }[];
+  const known = MIGRATIONS.map(({ name }) => name);
+  const applied = rows.map(({ name }) => name);
+  if (applied.some((name) => !known.includes(name))) throw new SecretsError('ERR_SECRETS_SCHEMA_NEWER');
+  return { applied, pending: known.filter((name) => !applied.includes(name)) };
+}
+
+async function refuseForeignTables(trx: Knex, dialect: Dialect, tables: Tables): Promise<void> {
+  for (const table of ['secret_root_keys', 'secret_tenant_keys', 'secrets', 'secret_versions', 'secret_audit_log']) {
+    if (await dialect.hasTable(trx, tables.plain(table), tables.schema)) {
+      throw new SecretsError('ERR_SECRETS_FOREIGN_TABLE', { context: { table: tables.plain(table) } });
+    }
+  }
+}

@@ -1,0 +1,118 @@
+import type { Knex } from 'knex';
+import { SecretsError } from '../errors.ts';
+import { toMillis } from '../internal/time.ts';
+import { openVersion } from '../keys/data-key.ts';
+import { KEK_COLUMNS, type TenantKeyRow } from '../keys/tenant-keys.ts';
+import { makeSecret, type Secret, type SecretInfo, type SecretVersionInfo } from '../secret.ts';
+import { infoOf, notFound, SECRET_COLUMNS, type SecretRow, verifyBindings } from './rows.ts';
+import type { Scope } from './scope.ts';
+
+interface VersionRow {
+  readonly version: number | null;
+  readonly wrapped_dek: Buffer | null;
+  readonly ciphertext: Buffer | null;
+}
+
+/**
+ * Reads and decrypts one version in one query: secret, version and the tenant key's state together.
+ * @throws SecretsError `ERR_SECRETS_NOT_FOUND`, `ERR_SECRETS_EXPIRED`, `ERR_SECRETS_INTEGRITY`,
+ * `ERR_SECRETS_KEY_UNAVAILABLE`
+ */
+export async function getSecret(scope: Scope, db: Knex, name: string, version: number | undefined): Promise<Secret> {
+  const { secrets, versions, tenantKeys } = scope.tables;
+  const row = (await db({ s: secrets })
+    .leftJoin({ v: versions }, (on) => {
+      on.on('v.tenant_id', 's.tenant_id').andOn('v.secret_id', 's.id');
+      if (version === undefined) on.andOn('v.version', 's.current_version');
+      else on.andOnVal('v.version', version);
+    })
+    .leftJoin({ k: tenantKeys }, (on) => {
+      on.on('k.tenant_id', 'v.tenant_id').andOn('k.kek_id', 'v.kek_id');
+    })
+    .where({ 's.tenant_id': scope.tenantId, 's.name': name })
+    .whereRaw('not s.is_deleted')
+    .first(
+      ...SECRET_COLUMNS.map((column) => `s.${column}`),
+      'v.version',
+      'v.wrapped_dek',
+      'v.ciphertext',
+      ...KEK_COLUMNS.map((column) => `k.${column}`),
+    )) as (SecretRow & VersionRow & TenantKeyRow) | undefined;
+  if (row === undefined) throw notFound(scope);
+  if (row.version === null || row.kek_id === null) {
+    // The current version is always there; an older one may have been purged or never have been.
+    if (version !== undefined && version !== row.current_version) throw notFound(scope);
+    throw integrity(scope, row);
+  }
+  const kek = await scope.tenantKeys.unwrap(db, row);
+  await verifyBindings(scope, db, [row], [kek]);
+  if (row.expires_at !== null && toMillis(row.expires_at) <= Date.now()) {
+    throw new SecretsError('ERR_SECRETS_EXPIRED', { context: { tenantId: scope.tenantId, secretId: row.id } });
+  }
+  if (row.wrapped_dek === null || row.ciphertext === null) throw integrity(scope, row);
+  const { type, value } = openVersion(
+    kek,
+    { tenantId: scope.tenantId, secretId: row.id, version: row.version },
+    { wrappedDek: row.wrapped_dek, ciphertext: row.ciphertext },
+  );
+  return makeSecret(infoOf(row), row.version, type, value);
+}
+
+/** The secret of a name without its value, its pointers checked; `undefined` if there is none. */
+export async function findSecret(scope: Scope, db: Knex, name: string): Promise<SecretRow | undefined> {
+  const row = (await db(scope.tables.secrets)
+    .where({ tenant_id: scope.tenantId, name })
+    .whereRaw('not is_deleted')
+    .first(...SECRET_COLUMNS)) as SecretRow | undefined;
+  if (row !== undefined) await verifyBindings(scope, db, [row], []);
+  return row;
+}
+
+/** Names in order, after `after` where given; one more than `limit` is read to know whether there are more. */
+export async function listSecrets(
+  scope: Scope,
+  db: Knex,
+  limit: number,
+  after: string | undefined,
+): Promise<{ readonly items: readonly SecretInfo[]; readonly more: boolean }> {
+  const query = db(scope.tables.secrets)
+    .where({ tenant_id: scope.tenantId })
+    .whereRaw('not is_deleted')
+    .orderBy('name')
+    .limit(limit + 1)
+    .select(...SECRET_COLUMNS);
+  if (after !== undefined) query.where('name', '>', after);
+  const rows = (await query) as SecretRow[];
+  const page = rows.slice(0, limit);
+  await verifyBindings(scope, db, page, []);
+  return { items: page.map(infoOf), more: rows.length > limit };
+}
+
+/** Newest first. @throws SecretsError `ERR_SECRETS_NOT_FOUND`, `ERR_SECRETS_INTEGRITY` */
+export async function listVersions(
+  scope: Scope,
+  db: Knex,
+  name: string,
+): Promise<{ readonly secret: SecretRow; readonly versions: readonly SecretVersionInfo[] }> {
+  const secret = await findSecret(scope, db, name);
+  if (secret === undefined) throw notFound(scope);
+  const rows = (await db(scope.tables.versions)
+    .where({ tenant_id: scope.tenantId, secret_id: secret.id })
+    .orderBy('version', 'desc')
+    .select('version', 'created_at', 'created_by')) as readonly {
+    version: number;
+    created_at: Date | number;
+    created_by: string;
+  }[];
+  const versions = rows.map((row) => ({
+    version: row.version,
+    createdAt: new Date(toMillis(row.created_at)),
+    createdBy: row.created_by,
+    current: row.version === secret.current_version,
+  }));
+  return { secret, versions };
+}
+
+function integrity(scope: Scope, row: SecretRow): SecretsError {
+  return new SecretsError('ERR_SECRETS_INTEGRITY', { context: { tenantId: scope.tenantId, secretId: row.id } });
+}

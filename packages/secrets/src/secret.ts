@@ -1,0 +1,66 @@
+import { inspect } from 'node:util';
+import type { JsonValue } from '@keywright/envelope';
+import type { Metadata } from './arguments.ts';
+import type { SecretType, SecretValue } from './value.ts';
+
+/** A secret without its value. */
+export interface SecretInfo {
+  /** Immutable; survives a rename and a rotation of the value. */
+  readonly id: string;
+  readonly name: string;
+  /** Newest version. */
+  readonly currentVersion: number;
+  /** What the host says the secret is (`api_key`, `oauth`, …); not interpreted. */
+  readonly authType: string | null;
+  readonly metadata: Metadata;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+}
+
+/** One version of a secret, without its value. */
+export interface SecretVersionInfo {
+  readonly version: number;
+  readonly createdAt: Date;
+  /** Actor who saved it. */
+  readonly createdBy: string;
+  readonly current: boolean;
+}
+
+interface SecretBase extends SecretInfo {
+  /** The version that was read. */
+  readonly version: number;
+}
+
+/**
+ * A secret with its value. The value is a getter that neither `console.log`, `util.inspect` nor `JSON.stringify` sees;
+ * `type` tells what it is.
+ */
+export type Secret =
+  | (SecretBase & { readonly type: 'text'; readonly value: string })
+  | (SecretBase & { readonly type: 'json'; readonly value: JsonValue })
+  | (SecretBase & { readonly type: 'bytes'; readonly value: Uint8Array });
+
+class ReadSecret {
+  readonly #value: SecretValue;
+
+  constructor(info: SecretInfo, version: number, type: SecretType, value: SecretValue) {
+    Object.assign(this, info, { version, type });
+    this.#value = value;
+  }
+
+  get value(): SecretValue {
+    return this.#value;
+  }
+
+  toJSON(): object {
+    return { ...this, value: '[secret]' };
+  }
+
+  [inspect.custom](): object {
+    return { ...this, value: '[secret]' };
+  }
+}
+
+export function makeSecret(info: SecretInfo, version: number, type: SecretType, value: SecretValue): Secret {
+  return Object.freeze(new ReadSecret(info, version, type, value)) as unknown as Secret;
+}

@@ -1,0 +1,117 @@
+import { describeEachEngine } from '@keywright/testkit/engines';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { auditRows, type Fixture, openFixture, rejection } from './support.ts';
+
+describeEachEngine('audit log', (engine) => {
+  let fixture: Fixture;
+  let next = 0;
+
+  beforeAll(async () => {
+    fixture = await openFixture(engine);
+  });
+  afterAll(async () => {
+    await fixture?.close();
+  });
+
+  it('holds one row per operation, refusals included: who, what, outcome', async () => {
+    const tenant = fixture.store.tenant('all', { actor: 'user:7' });
+    await tenant.save('key', 'one');
+    await tenant.save('key', 'two');
+    await tenant.get('key');
+    await tenant.get('key', { version: 1 });
+    await tenant.update('key', { metadata: { a: 1 } });
+    await tenant.exists('key');
+    await tenant.exists('nothing');
+    await tenant.list();
+    await tenant.versions('key');
+    await rejection(tenant.save('key', 'three', { ifAbsent: true }));
+    await rejection(tenant.get('nothing'));
+    await tenant.delete('key');
+    await rejection(tenant.get('key'));
+    await tenant.auditLog();
+    const rows = await auditRows(fixture.knex, 'all');
+    expect(rows.every(({ actor }) => actor === 'user:7')).toBe(true);
+    expect(rows.map((row) => `${row.action} ${row.secret_name} ${row.version} ${row.outcome}`)).toEqual([
+      'tenant-key.create null null success',
+      'secret.save key 1 success',
+      'secret.save key 2 success',
+      'secret.get key 2 success',
+      'secret.get key 1 success',
+      'secret.update key 2 success',
+      'secret.exists key null success',
+      'secret.exists nothing null success',
+      'secret.list null null success',
+      'secret.versions key null success',
+      'secret.save key null refused',
+      'secret.get nothing null refused',
+      'secret.delete key 2 success',
+      'secret.get key null refused',
+      'audit.list null null success',
+    ]);
+    expect(JSON.parse(rows.at(-2)?.context ?? '')).toEqual({ code: 'ERR_SECRETS_NOT_FOUND' });
+  });
+
+  it('is read back newest first, in pages, with the request it came from', async () => {
+    const request = { ip: '203.0.113.9', userAgent: 'curl/8' };
+    const tenant = fixture.store.tenant('pages', { actor: 'a', request });
+    for (let index = 0; index < 5; index++) await tenant.save(`key ${index}`, 'x');
+    const first = await tenant.auditLog({ limit: 4 });
+    expect(first.items.map(({ secretName }) => secretName)).toEqual(['key 4', 'key 3', 'key 2', 'key 1']);
+    expect(first.items[0]).toMatchObject({ action: 'secret.save', actor: 'a', request, authentic: true });
+    expect(first.items[0]?.at).toBeInstanceOf(Date);
+    const second = await tenant.auditLog({ limit: 4, cursor: first.nextCursor ?? '' });
+    expect(second.items.map(({ action }) => action)).toEqual(['secret.save', 'tenant-key.create']);
+    expect(second.nextCursor).toBeUndefined();
+  });
+
+  it.each([
+    ['actor', { actor: 'someone else' }],
+    ['action', { action: 'secret.list' }],
+    ['outcome', { outcome: 'refused' }],
+    ['time', { at: new Date(0) }],
+    ['secret_name', { secret_name: 'other' }],
+    ['version', { version: 9 }],
+    ['context', { context: '{"code":"x"}' }],
+    ['payload', { payload: Buffer.from('{"ip":"198.51.100.1"}') }],
+    ['mac', { mac: Buffer.alloc(48) }],
+    ['mac of another length', { mac: Buffer.alloc(3) }],
+    ['tenant', { tenant_id: 'moved-to' }],
+  ])('shows an edited %s', async (_field, change) => {
+    const tenantId = `edit-${++next}`;
+    const tenant = fixture.store.tenant(tenantId, { actor: 'a', request: { ip: '203.0.113.9' } });
+    await tenant.save('key', 'x');
+    const { items } = await tenant.auditLog();
+    const id = items.find(({ action }) => action === 'secret.save')?.id ?? '';
+    await fixture.knex('secret_audit_log').where({ id }).update(change);
+    const owner = 'tenant_id' in change ? 'moved-to' : tenantId;
+    const after = await fixture.store.tenant(owner, { actor: 'auditor' }).auditLog();
+    expect(after.items.find((item) => item.id === id)?.authentic).toBe(false);
+    expect(after.items.filter((item) => item.id !== id).every(({ authentic }) => authentic)).toBe(true);
+  });
+
+  it('shows a forged row', async () => {
+    const tenant = fixture.tenant('forged');
+    await tenant.save('key', 'x');
+    const [row] = await fixture.knex('secret_audit_log').where({ tenant_id: 'forged' }).orderBy('id', 'desc');
+    const id = `${String(row.id).slice(0, -1)}${String(row.id).endsWith('0') ? '1' : '0'}`;
+    await fixture.knex('secret_audit_log').insert({ ...row, id });
+    const { items } = await tenant.auditLog();
+    expect(items.filter(({ authentic }) => !authentic).map((item) => item.id)).toEqual([id]);
+  });
+
+  it('refuses to release a value whose audit row cannot be written', async () => {
+    const lone = await openFixture(engine);
+    try {
+      await lone.tenant('acme').save('key', 'x');
+      await lone.knex.schema.alterTable('secret_audit_log', (table) => table.renameColumn('action', 'was_action'));
+      const error = await rejection(lone.tenant('acme').get('key'));
+      expect(error).toMatchObject({ name: 'SecretsError' });
+      expect(error).not.toHaveProperty('value');
+      const before = await lone.knex('secret_versions').select('version');
+      await rejection(lone.tenant('acme').save('key', 'y'));
+      expect(await lone.knex('secret_versions').select('version')).toEqual(before);
+    } finally {
+      await lone.close();
+    }
+  });
+});

@@ -1,0 +1,79 @@
+import { createKeyring, generateKeyBase64, type Keyring, type KeyWrapper } from '@keywright/envelope';
+import { createSecretStore, type SecretStore, type SecretStoreOptions, type TenantSecrets } from '@keywright/secrets';
+import type { TestEngine } from '@keywright/testkit/engines';
+import createKnex, { type Knex } from 'knex';
+
+/** A migrated store on a database of its own. */
+export interface Fixture {
+  readonly engine: TestEngine['name'];
+  readonly url: string;
+  readonly knex: Knex;
+  readonly keys: Readonly<Record<string, string>>;
+  readonly root: Keyring;
+  readonly store: SecretStore;
+  tenant(tenantId: string, trx?: Knex.Transaction): TenantSecrets;
+  /** Another store on the same database and pool, as another process would have one. */
+  reopen(root: KeyWrapper, options?: Partial<SecretStoreOptions>): SecretStore;
+  close(): Promise<void>;
+}
+
+export async function openFixture(engine: TestEngine, options: Partial<SecretStoreOptions> = {}): Promise<Fixture> {
+  const fixture = await openUnmigrated(engine, options);
+  await fixture.store.migrate();
+  return fixture;
+}
+
+export async function openUnmigrated(engine: TestEngine, options: Partial<SecretStoreOptions> = {}): Promise<Fixture> {
+  const database = await engine.createDatabase();
+  const knex = createKnex(database.knexConfig);
+  const keys = { v1: generateKeyBase64() };
+  const root = createKeyring({ keys, activeKid: 'v1' });
+  const stores: SecretStore[] = [];
+  const open = (wrapper: KeyWrapper, more: Partial<SecretStoreOptions> = {}): SecretStore => {
+    const store = createSecretStore({ knex, root: wrapper, ...options, ...more });
+    stores.push(store);
+    return store;
+  };
+  const store = open(root);
+  return {
+    engine: engine.name,
+    url: database.url,
+    knex,
+    keys,
+    root,
+    store,
+    tenant: (tenantId, trx) =>
+      store.tenant(tenantId, trx === undefined ? { actor: 'tester' } : { actor: 'tester', trx }),
+    reopen: open,
+    close: async () => {
+      await Promise.all(stores.map((opened) => opened.close()));
+      await knex.destroy();
+      await database.drop();
+    },
+  };
+}
+
+/** The error that a promise is rejected with; a promise that is fulfilled fails the test. */
+export async function rejection(promise: Promise<unknown>): Promise<Error & { code?: string; retryable?: boolean }> {
+  try {
+    await promise;
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error('expected a rejection');
+}
+
+export interface AuditRow {
+  readonly tenant_id: string;
+  readonly action: string;
+  readonly outcome: string;
+  readonly actor: string;
+  readonly secret_name: string | null;
+  readonly version: number | null;
+  readonly context: string;
+}
+
+/** Audit rows of a tenant in the order they were written, read with plain SQL. */
+export async function auditRows(knex: Knex, tenantId: string): Promise<readonly AuditRow[]> {
+  return (await knex('secret_audit_log').where({ tenant_id: tenantId }).orderBy('id')) as AuditRow[];
+}

@@ -1,0 +1,147 @@
+import { migrateSecretStore } from '@keywright/secrets';
+import { describeEachEngine } from '@keywright/testkit/engines';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { auditRows, type Fixture, openUnmigrated, rejection } from './support.ts';
+
+describeEachEngine("a caller's transaction", (engine) => {
+  let fixture: Fixture;
+
+  beforeEach(async () => {
+    fixture = await openUnmigrated(engine);
+  });
+  afterEach(async () => {
+    await fixture?.close();
+  });
+
+  it('can hold the migration: rolled back, nothing is left', async () => {
+    const { knex } = fixture;
+    const failure = new Error('rolled back by the caller');
+    const attempt = knex.transaction(async (trx) => {
+      await migrateSecretStore({ knex, trx });
+      await trx('secrets').select('*');
+      throw failure;
+    });
+    expect(await rejection(attempt)).toBe(failure);
+    expect(await knex.schema.hasTable('secrets')).toBe(false);
+    expect(await knex.schema.hasTable('secret_migrations')).toBe(false);
+    await knex.transaction((trx) => fixture.store.migrate({ trx }));
+    expect(await knex.schema.hasTable('secrets')).toBe(true);
+  });
+
+  it('commits a change and its audit row together', async () => {
+    await fixture.store.migrate();
+    await fixture.knex.transaction(async (trx) => {
+      const tenant = fixture.tenant('acme', trx);
+      await tenant.save('key', 'x');
+      expect((await tenant.get('key')).value).toBe('x');
+    });
+    expect((await fixture.tenant('acme').get('key')).value).toBe('x');
+    const actions = (await auditRows(fixture.knex, 'acme')).map(({ action }) => action).sort();
+    expect(actions).toEqual(['secret.get', 'secret.get', 'secret.save', 'tenant-key.create']);
+  });
+
+  it('takes the very first use of a store, and works on after it rolled back', async () => {
+    await fixture.store.migrate();
+    const failure = new Error('rolled back by the caller');
+    const attempt = fixture.knex.transaction(async (trx) => {
+      await fixture.tenant('acme', trx).save('key', 'lost');
+      throw failure;
+    });
+    expect(await rejection(attempt)).toBe(failure);
+    const rows = await auditRows(fixture.knex, 'acme');
+    expect(rows.filter(({ action }) => action === 'secret.save')).toEqual([]);
+    expect(await fixture.tenant('acme').exists('key')).toBe(false);
+    await fixture.tenant('acme').save('key', 'kept');
+    const fresh = fixture.reopen(fixture.root);
+    expect((await fresh.tenant('acme', { actor: 'x' }).get('key')).value).toBe('kept');
+    expect((await fresh.tenant('acme', { actor: 'x' }).auditLog()).items.every(({ authentic }) => authentic)).toBe(
+      true,
+    );
+  });
+
+  it('that rolled back leaves no tenant key behind that anything was written under', async () => {
+    await fixture.store.migrate();
+    await fixture.store.ready();
+    await rejection(
+      fixture.knex.transaction(async (trx) => {
+        await fixture.tenant('acme', trx).save('key', 'lost');
+        throw new Error('rolled back by the caller');
+      }),
+    );
+    expect(await fixture.knex('secret_tenant_keys').where({ tenant_id: 'acme' })).toEqual([]);
+    const { id } = await fixture.tenant('acme').save('key', 'kept');
+    const used = await fixture.knex('secret_versions').where({ secret_id: id }).pluck('kek_id');
+    expect(await fixture.knex('secret_tenant_keys').where({ tenant_id: 'acme' }).pluck('kek_id')).toEqual(used);
+  });
+
+  it('serves several tenants at once', async () => {
+    await fixture.store.migrate();
+    await fixture.knex.transaction(async (trx) => {
+      await fixture.tenant('acme', trx).save('key', 'of acme');
+      await fixture.tenant('globex', trx).save('key', 'of globex');
+      expect((await fixture.tenant('acme', trx).get('key')).value).toBe('of acme');
+    });
+    expect((await fixture.tenant('globex').get('key')).value).toBe('of globex');
+  });
+
+  it('stays usable after a refusal', async () => {
+    await fixture.store.migrate();
+    await fixture.knex.transaction(async (trx) => {
+      const tenant = fixture.tenant('acme', trx);
+      await tenant.save('key', 'x');
+      expect(await rejection(tenant.get('nothing'))).toMatchObject({ code: 'ERR_SECRETS_NOT_FOUND' });
+      expect(await rejection(tenant.save('key', 'y', { ifAbsent: true }))).toMatchObject({
+        code: 'ERR_SECRETS_ALREADY_EXISTS',
+      });
+      await tenant.save('key', 'z');
+    });
+    expect(await fixture.tenant('acme').get('key')).toMatchObject({ value: 'z', version: 2 });
+  });
+
+  if (engine.name === 'postgres') {
+    it('that rolled back does not take the audit of its reads and refusals with it', async () => {
+      await fixture.store.migrate();
+      await fixture.tenant('acme').save('key', 'x');
+      await rejection(
+        fixture.knex.transaction(async (trx) => {
+          const tenant = fixture.tenant('acme', trx);
+          await tenant.get('key');
+          await rejection(tenant.get('nothing'));
+          await tenant.save('other', 'y');
+          throw new Error('rolled back by the caller');
+        }),
+      );
+      const rows = await auditRows(fixture.knex, 'acme');
+      expect(rows.map(({ action, secret_name, outcome }) => `${action} ${secret_name} ${outcome}`).slice(2)).toEqual([
+        'secret.get key success',
+        'secret.get nothing refused',
+      ]);
+    });
+
+    it('that holds every connection of the pool does not stall its own audited reads', async () => {
+      await fixture.store.migrate();
+      await fixture.tenant('acme').save('key', 'x');
+      const { max } = fixture.knex.client.pool;
+      const reads = Array.from({ length: max }, () =>
+        fixture.knex.transaction(async (trx) => {
+          await trx.raw('select pg_sleep(0.1)');
+          return (await fixture.tenant('acme', trx).get('key')).value;
+        }),
+      );
+      expect(await Promise.all(reads)).toEqual(reads.map(() => 'x'));
+    });
+  }
+
+  it('can be what the store is made on', async () => {
+    await fixture.store.migrate();
+    const failure = new Error('rolled back by the caller');
+    const attempt = fixture.knex.transaction(async (trx) => {
+      const store = fixture.reopen(fixture.root, { knex: trx });
+      await store.tenant('acme', { actor: 'x' }).save('key', 'x');
+      expect((await store.tenant('acme', { actor: 'x' }).get('key')).value).toBe('x');
+      throw failure;
+    });
+    expect(await rejection(attempt)).toBe(failure);
+    expect(await fixture.tenant('acme').exists('key')).toBe(false);
+  });
+});
