@@ -1,5 +1,6 @@
 import type { KeywrightError, Logger } from '@keywright/envelope';
 import type { Knex } from 'knex';
+import { validate as isUuid } from 'uuid';
 import { checkLimit, checkText, checkVersion, invalidArgument, type Metadata, metadataText } from './arguments.ts';
 import type { AuditAction, AuditEntry } from './audit/event.ts';
 import { databaseError, typed } from './internal/database-error.ts';
@@ -218,7 +219,7 @@ export class TenantSecrets {
   /** The tenant's audit log, newest first; each entry says whether it is as the store wrote it. */
   async auditLog(options: ListOptions = {}): Promise<Page<AuditEntry>> {
     const limit = checkLimit(options.limit ?? DEFAULT_PAGE, MAX_PAGE);
-    const before = options.cursor === undefined ? undefined : decodeCursor(options.cursor);
+    const before = options.cursor === undefined ? undefined : decodeIdCursor(options.cursor);
     return await this.#read('audit.list', undefined, async (db) => {
       const rows = await this.#scope.audit.list(db, this.#scope.tenantId, limit + 1, before);
       const items = rows.slice(0, limit);
@@ -320,5 +321,11 @@ function encodeCursor(last: string): string {
 function decodeCursor(cursor: unknown): string {
   const text = typeof cursor === 'string' ? Buffer.from(cursor, 'base64url').toString() : '';
   if (text !== '' && encodeCursor(text) === cursor) return checkText(text, 'cursor');
+  throw invalidArgument('cursor', 'nextCursor of another page', typeof cursor);
+}
+
+function decodeIdCursor(cursor: unknown): string {
+  const id = decodeCursor(cursor);
+  if (isUuid(id)) return id;
   throw invalidArgument('cursor', 'nextCursor of another page', typeof cursor);
 }

@@ -1,0 +1,25 @@
+import * as main from '@keywright/envelope';
+import * as compat from '@keywright/envelope/compat';
+import { expect, it } from 'vitest';
+
+it('exports these names and no others', () => {
+  expect(Object.keys(main).sort()).toEqual([
+    'EnvelopeError',
+    'KeyringError',
+    'KeywrightError',
+    'createKeyring',
+    'generateKeyBase64',
+    'inspectEnvelope',
+    'isEncrypted',
+    'isKeywrightError',
+    'keyringFromEnv',
+    'rawCause',
+  ]);
+  expect(Object.keys(compat).sort()).toEqual([
+    'decryptCredentials',
+    'encryptCredentials',
+    'generateKeyBase64',
+    'isEncrypted',
+    'keyringFromEnv',
+  ]);
+});

@@ -1,0 +1,204 @@
+import { inspect } from 'node:util';
+import { createKeyring, generateKeyBase64 } from '@keywright/envelope';
+import { describe, expect, it } from 'vitest';
+import { CONTEXT, KEYS, testKeyring, thrown } from './support.ts';
+
+const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
+
+describe('createKeyring', () => {
+  it('takes a key as base64, hex or bytes, and they are the same key', () => {
+    const hex = Buffer.from(KEYS.v2).toString('hex');
+    const forms = [KEYS.v2, base64(KEYS.v2), hex, hex.toUpperCase(), new Uint8Array(KEYS.v2)];
+    const envelope = createKeyring({ keys: { k: KEYS.v2 }, activeKid: 'k' }).encrypt('x', { context: CONTEXT });
+    for (const key of forms) {
+      expect(createKeyring({ keys: { k: key }, activeKid: 'k' }).decrypt(envelope, { context: CONTEXT })).toBe('x');
+    }
+  });
+
+  it('copies the bytes it is given', () => {
+    const key = Uint8Array.from(KEYS.v2);
+    const keyring = createKeyring({ keys: { k: key }, activeKid: 'k' });
+    const envelope = keyring.encrypt('x', { context: CONTEXT });
+    key.fill(0);
+    expect(createKeyring({ keys: { k: KEYS.v2 }, activeKid: 'k' }).decrypt(envelope, { context: CONTEXT })).toBe('x');
+  });
+
+  it.each<[string, unknown]>([
+    ['nothing', undefined],
+    ['an empty string', ''],
+    ['16 bytes', KEYS.v1.subarray(16)],
+    ['16 bytes as base64', base64(KEYS.v1.subarray(16))],
+    ['33 bytes', Buffer.alloc(33)],
+    ['base64 without padding', base64(KEYS.v1).replace('=', '')],
+    ['base64url', Buffer.alloc(32, 0xfb).toString('base64url')],
+    ['base64 with stray bits', `${base64(Buffer.alloc(32)).slice(0, 42)}B=`],
+    ['base64 with a blank', ` ${base64(KEYS.v1)}`],
+    ['a password', 'correct horse battery staple'],
+    ['hex of 31 bytes', 'ab'.repeat(31)],
+    ['hex with another letter', `${'ab'.repeat(31)}ag`],
+    ['a number', 32],
+  ])('refuses %s as a key, naming its kid and not the key', (_what, key) => {
+    const error = thrown(() => createKeyring({ keys: { mine: key as never }, activeKid: 'mine' }));
+    expect(error).toMatchObject({ code: 'ERR_KEYRING_KEY_INVALID', name: 'KeyringError', context: { kid: 'mine' } });
+    if (typeof key === 'string' && key.length > 8) expect(inspect(error)).not.toContain(key);
+  });
+
+  it.each(['', 'a b', 'ü', 'a/b', 'a\n', 'v'.repeat(65)])('refuses %j as a kid', (kid) => {
+    const error = thrown(() => createKeyring({ keys: { [kid]: KEYS.v1 }, activeKid: kid }));
+    expect(error.code).toBe('ERR_KEYRING_KID_INVALID');
+  });
+
+  it('takes kids that every object has as members for what they are', () => {
+    const keys = JSON.parse(`{"__proto__":"${base64(KEYS.v1)}","constructor":"${base64(KEYS.v2)}"}`);
+    const keyring = createKeyring({ keys, activeKid: '__proto__' });
+    expect(keyring.kids).toEqual(['__proto__', 'constructor']);
+    expect(keyring.decrypt(keyring.encrypt('x', { context: CONTEXT }), { context: CONTEXT })).toBe('x');
+  });
+
+  it('refuses no keys and an active kid without a key', () => {
+    expect(thrown(() => createKeyring({ keys: {}, activeKid: 'v1' })).code).toBe('ERR_KEYRING_KEY_MISSING');
+    const error = thrown(() => createKeyring({ keys: KEYS, activeKid: 'v3' }));
+    expect(error).toMatchObject({ code: 'ERR_KEYRING_KID_UNKNOWN', context: { kid: 'v3' } });
+  });
+
+  it('does not echo a key that stands where its id belongs', () => {
+    const key = Buffer.from(KEYS.v2).toString('hex');
+    const error = thrown(() => createKeyring({ keys: { v1: key }, activeKid: key }));
+    expect(error.code).toBe('ERR_KEYRING_KID_UNKNOWN');
+    expect(inspect(error) + JSON.stringify(error)).not.toContain(key);
+  });
+});
+
+describe('key states', () => {
+  const twoKeys = () => testKeyring('v1');
+
+  it('start as one active key and others that only decrypt', () => {
+    const keyring = twoKeys();
+    expect([keyring.activeKid, keyring.state('v1'), keyring.state('v2')]).toEqual(['v1', 'active', 'decrypt-only']);
+    expect(keyring.encrypt('x', { context: CONTEXT }).kid).toBe('v1');
+  });
+
+  it('rotate: added, activated, the old one still reads', () => {
+    const keyring = createKeyring({ keys: { v1: KEYS.v1 }, activeKid: 'v1' });
+    const old = keyring.encrypt('old', { context: CONTEXT });
+    keyring.add('v2', KEYS.v2);
+    expect(keyring.encrypt('x', { context: CONTEXT }).kid).toBe('v1');
+    keyring.activate('v2');
+    expect(keyring.encrypt('x', { context: CONTEXT }).kid).toBe('v2');
+    expect([keyring.state('v1'), keyring.state('v2')]).toEqual(['decrypt-only', 'active']);
+    expect(keyring.decrypt(old, { context: CONTEXT })).toBe('old');
+    keyring.activate('v2');
+    expect(keyring.activeKid).toBe('v2');
+  });
+
+  it('refuse a disabled key at once, cached or not, until it is enabled', () => {
+    const keyring = twoKeys();
+    const envelope = keyring.encrypt('x', { context: CONTEXT });
+    expect(keyring.decrypt(envelope, { context: CONTEXT })).toBe('x');
+    keyring.activate('v2');
+    keyring.disable('v1');
+    expect(thrown(() => keyring.decrypt(envelope, { context: CONTEXT }))).toMatchObject({
+      code: 'ERR_KEYRING_KEY_NOT_USABLE',
+      context: { kid: 'v1', state: 'disabled' },
+    });
+    expect(thrown(() => keyring.activate('v1')).code).toBe('ERR_KEYRING_STATE_CONFLICT');
+    keyring.enable('v1');
+    expect(keyring.decrypt(envelope, { context: CONTEXT })).toBe('x');
+  });
+
+  it('keep a destroyed key destroyed and its id taken', () => {
+    const keyring = twoKeys();
+    const envelope = testKeyring('v2').encrypt('x', { context: CONTEXT });
+    keyring.destroy('v2');
+    expect(thrown(() => keyring.decrypt(envelope, { context: CONTEXT })).code).toBe('ERR_KEYRING_KEY_NOT_USABLE');
+    for (const work of [() => keyring.enable('v2'), () => keyring.activate('v2'), () => keyring.disable('v2')]) {
+      expect(thrown(work).code).toBe('ERR_KEYRING_STATE_CONFLICT');
+    }
+    expect(thrown(() => keyring.add('v2', KEYS.v2)).code).toBe('ERR_KEYRING_KID_DUPLICATE');
+    expect(keyring.state('v2')).toBe('destroyed');
+  });
+
+  it('never leave the keyring without an active key', () => {
+    const keyring = twoKeys();
+    for (const work of [() => keyring.disable('v1'), () => keyring.destroy('v1'), () => keyring.enable('v1')]) {
+      expect(thrown(work).code).toBe('ERR_KEYRING_STATE_CONFLICT');
+    }
+    expect(keyring.state('v1')).toBe('active');
+  });
+
+  it('refuse an unknown kid everywhere', () => {
+    const keyring = twoKeys();
+    const works = [
+      () => keyring.state('v3'),
+      () => keyring.activate('v3'),
+      () => keyring.disable('v3'),
+      () => keyring.enable('v3'),
+      () => keyring.destroy('v3'),
+      () => keyring.v1Uses('v3'),
+    ];
+    for (const work of works) expect(thrown(work).code).toBe('ERR_KEYRING_KID_UNKNOWN');
+  });
+});
+
+describe('a keyring as a wrapper of keys', () => {
+  it('returns what it wrapped, under the same context only', async () => {
+    const keyring = testKeyring();
+    const wrapped = await keyring.wrapKey(KEYS.v2, { context: { kind: 'tenant-kek', tenant: 'acme', kek: '1' } });
+    expect(wrapped.kid).toBe('v1');
+    const context = { kind: 'tenant-kek', tenant: 'acme', kek: '1' };
+    expect(Buffer.from(await keyring.unwrapKey(wrapped, { context }))).toEqual(KEYS.v2);
+    await expect(keyring.unwrapKey(wrapped, { context: { ...context, tenant: 'globex' } })).rejects.toMatchObject({
+      code: 'ERR_ENVELOPE_DECRYPT',
+    });
+  });
+
+  it('tells keys apart by their check values', async () => {
+    const keyring = testKeyring();
+    const value = await keyring.checkValue('v1');
+    expect(value).toHaveLength(8);
+    expect(await keyring.verifyCheckValue('v1', value)).toBe(true);
+    expect(await keyring.verifyCheckValue('v2', value)).toBe(false);
+    expect(await keyring.verifyCheckValue('v1', value.subarray(1))).toBe(false);
+    await expect(keyring.checkValue('v3')).rejects.toMatchObject({ code: 'ERR_KEYRING_KID_UNKNOWN' });
+  });
+});
+
+describe('mac', () => {
+  it('covers key, purpose and every part', () => {
+    const keyring = testKeyring();
+    const keyed = keyring.mac('test.purpose', ['a', 'bc', KEYS.v1]);
+    expect(keyed.kid).toBe('v1');
+    expect(keyring.verifyMac('test.purpose', ['a', 'bc', KEYS.v1], keyed)).toBe(true);
+    expect(keyring.verifyMac('test.purpose', ['ab', 'c', KEYS.v1], keyed)).toBe(false);
+    expect(keyring.verifyMac('test.purpose', ['a', 'bc'], keyed)).toBe(false);
+    expect(keyring.verifyMac('test.other', ['a', 'bc', KEYS.v1], keyed)).toBe(false);
+    expect(keyring.verifyMac('test.purpose', ['a', 'bc', KEYS.v1], { ...keyed, kid: 'v2' })).toBe(false);
+    expect(keyring.verifyMac('test.purpose', ['a', 'bc', KEYS.v1], { ...keyed, mac: keyed.mac.subarray(1) })).toBe(
+      false,
+    );
+  });
+});
+
+describe('a keyring that is shown', () => {
+  it('tells ids and states, never a key', () => {
+    const keyring = testKeyring();
+    expect(JSON.parse(JSON.stringify(keyring))).toEqual({
+      activeKid: 'v1',
+      keys: { v1: 'active', v2: 'decrypt-only' },
+    });
+    const text = inspect(keyring, { depth: 10, showHidden: true });
+    for (const key of Object.values(KEYS)) {
+      expect(text).not.toContain(base64(key));
+      expect(text).not.toContain(Buffer.from(key).toString('hex').slice(0, 16));
+    }
+  });
+
+  it('generates keys that are keys', () => {
+    const keys = Array.from({ length: 20 }, generateKeyBase64);
+    expect(new Set(keys).size).toBe(20);
+    for (const key of keys) {
+      expect(key).toMatch(/^[A-Za-z0-9+/]{43}=$/);
+      createKeyring({ keys: { k: key }, activeKid: 'k' });
+    }
+  });
+});

@@ -1,0 +1,4 @@
+export { createPostgresDatabase, createSqliteDatabase, type TestDatabase } from './databases.ts';
+export { TestServerError, type TestServerErrorCode } from './errors.ts';
+export { startPostgres, type TestServer } from './postgres.ts';
+export { required } from './requirement.ts';

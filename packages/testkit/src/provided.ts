@@ -1,0 +1,8 @@
+/** What the global setup tells the test files about PostgreSQL: where it is, or why there is none. */
+export type ProvidedPostgres = { readonly url: string } | { readonly reason: string };
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    keywrightPostgres: ProvidedPostgres;
+  }
+}
