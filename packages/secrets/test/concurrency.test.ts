@@ -28,7 +28,7 @@ describeEachEngine('concurrency', (engine) => {
 
     it('makes one key per tenant and loses no version when first writes race', async () => {
       const values = Array.from({ length: REPLICAS }, (_, process) =>
-        Array.from({ length: SAVES }, (_, index) => `${process}/${index}`),
+        Array.from({ length: SAVES }, (_save, index) => `${process}/${index}`),
       );
       const results = await replicas.run(
         values.map((own) => ({ task: 'save', tenant: 'raced', values: own, ifAbsent: false })),
@@ -68,10 +68,10 @@ describeEachEngine('concurrency', (engine) => {
     try {
       const tenant = fixture.tenant('live');
       await tenant.save('key', { count: 0, again: 0 });
-      let writing = true;
+      const writer = { done: false };
       const reader = (async () => {
         let reads = 0;
-        for (; writing; reads++) {
+        for (; !writer.done; reads++) {
           const { value } = await tenant.get('key');
           const { count, again } = value as { count: number; again: number };
           expect(again).toBe(count);
@@ -86,7 +86,7 @@ describeEachEngine('concurrency', (engine) => {
           await fixture.store.rotateRoot({ actor: 'x' });
         }
       }
-      writing = false;
+      writer.done = true;
       expect(await reader).toBeGreaterThan(0);
     } finally {
       await fixture.close();
