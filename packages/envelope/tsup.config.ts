@@ -1,6 +1,6 @@
-import { defineConfig } from 'tsup';
+import type { Options } from 'tsup';
 
-export default defineConfig({
+const options: Options = {
   entry: ['src/index.ts', 'src/compat/index.ts', 'src/bin/keygen.ts'],
   format: 'esm',
   target: 'node22',
@@ -8,4 +8,6 @@ export default defineConfig({
   sourcemap: true,
   clean: true,
   removeNodeProtocol: false,
-});
+};
+
+export default options;

@@ -1,7 +1,7 @@
 import { createKeyring, type Keyring } from '@keywright/envelope';
 
 /** Keys that are the same in every run: nothing here may depend on which bytes they are. */
-export const KEYS = {
+export const KEYS: Readonly<Record<'v1' | 'v2', Buffer>> = {
   v1: Buffer.alloc(32, 1),
   v2: Buffer.from(Array.from({ length: 32 }, (_, index) => index)),
 };

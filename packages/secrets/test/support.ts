@@ -7,6 +7,7 @@ import createKnex, { type Knex } from 'knex';
 export interface Fixture {
   readonly engine: TestEngine['name'];
   readonly url: string;
+  readonly knexConfig: Knex.Config;
   readonly knex: Knex;
   readonly keys: Readonly<Record<string, string>>;
   readonly root: Keyring;
@@ -38,6 +39,7 @@ export async function openUnmigrated(engine: TestEngine, options: Partial<Secret
   return {
     engine: engine.name,
     url: database.url,
+    knexConfig: database.knexConfig,
     knex,
     keys,
     root,

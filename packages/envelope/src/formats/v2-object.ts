@@ -7,13 +7,17 @@ import type { KeyEntry } from '../key-entry.ts';
 import { parsePlaintext } from './plaintext.ts';
 import { IV_BYTES, layOut, OVERHEAD_BYTES, openMessage, sealMessage } from './v2.ts';
 
-// Ciphertext on its way to or from base64. It is not secret, so small messages share one buffer.
-const SHARED_BYTES = 64 * 1024;
-const shared = Buffer.allocUnsafeSlow(SHARED_BYTES);
+// Ciphertext on its way to or from base64. It is not secret, so messages share one buffer, up to a size that no process
+// minds keeping; fresh pages for every large message cost more than the cipher.
+const MAX_SHARED_BYTES = 2 * 1024 * 1024;
+let shared = Buffer.allocUnsafeSlow(64 * 1024);
 const sharedIv = Buffer.allocUnsafeSlow(IV_BYTES);
 
 function workspace(length: number): Buffer {
-  return length <= SHARED_BYTES ? shared : Buffer.allocUnsafeSlow(length);
+  if (length <= shared.length) return shared;
+  if (length > MAX_SHARED_BYTES) return Buffer.allocUnsafeSlow(length);
+  shared = Buffer.allocUnsafeSlow(Math.min(MAX_SHARED_BYTES, 2 * length));
+  return shared;
 }
 
 /** The object envelope of a JSON text. */

@@ -3,7 +3,8 @@ import type { Keyring } from '@keywright/envelope';
 import type { Knex } from 'knex';
 import { v7 as uuidv7 } from 'uuid';
 import { packMac, unpackMac } from '../internal/keyed-mac.ts';
-import { toMillis } from '../internal/time.ts';
+import { asRows } from '../internal/rows.ts';
+import { type Timestamp, toMillis } from '../internal/time.ts';
 import type { Tables } from '../tables.ts';
 import type { AuditEntry, AuditEvent } from './event.ts';
 
@@ -13,7 +14,7 @@ const SALT_BYTES = 16;
 interface AuditRow {
   readonly tenant_id: string;
   readonly id: string;
-  readonly at: Date | number;
+  readonly at: Timestamp;
   readonly actor: string;
   readonly action: string;
   readonly secret_id: string | null;
@@ -53,7 +54,7 @@ export class AuditLog {
   async list(db: Knex, tenantId: string, limit: number, before: string | undefined): Promise<readonly AuditEntry[]> {
     const query = db(this.#tables.auditLog).where({ tenant_id: tenantId }).orderBy('id', 'desc').limit(limit);
     if (before !== undefined) query.where('id', '<', before);
-    const rows = (await query.select('*')) as AuditRow[];
+    const rows = asRows<AuditRow>(await query.select('*'));
     return rows.map((row) => ({
       id: row.id,
       at: new Date(toMillis(row.at)),

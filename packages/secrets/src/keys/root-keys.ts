@@ -1,6 +1,7 @@
 import { isKeywrightError, type KeyWrapper } from '@keywright/envelope';
 import type { Knex } from 'knex';
 import { SecretsError } from '../errors.ts';
+import { asRows } from '../internal/rows.ts';
 import type { Tables } from '../tables.ts';
 
 interface RootKeyRow {
@@ -60,7 +61,7 @@ export async function retireRootKeys(db: Knex, tables: Tables, activeKid: string
 }
 
 async function readRootKeys(db: Knex, tables: Tables): Promise<readonly RootKeyRow[]> {
-  return (await db(tables.rootKeys).select('kid', 'status', 'check_value')) as RootKeyRow[];
+  return asRows<RootKeyRow>(await db(tables.rootKeys).select('kid', 'status', 'check_value'));
 }
 
 async function verifyRootKey(root: KeyWrapper, { kid, check_value }: RootKeyRow): Promise<void> {

@@ -4,6 +4,7 @@ import { SYSTEM_TENANT } from '../arguments.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
 import type { Dialect } from '../dialects/dialect.ts';
 import { SecretsError } from '../errors.ts';
+import { asRows } from '../internal/rows.ts';
 import { writeTransaction } from '../internal/transactions.ts';
 import type { Tables } from '../tables.ts';
 import { unwrapUnderRoot, wrapUnderRoot } from './root-calls.ts';
@@ -117,7 +118,7 @@ async function nextBatch(
     .limit(BATCH)
     .select(...KEK_COLUMNS);
   if (after !== undefined) query.whereRaw('(tenant_id, kek_id) > (?, ?)', [after.tenant_id, after.kek_id]);
-  return (await query) as TenantKeyRow[];
+  return asRows<TenantKeyRow>(await query);
 }
 
 async function rewrap(env: RotationEnvironment, row: TenantKeyRow, signal: AbortSignal | undefined): Promise<Buffer> {

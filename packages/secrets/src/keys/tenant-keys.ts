@@ -3,6 +3,7 @@ import { createKeyring, type Keyring, type KeyWrapper, type WrappedKey } from '@
 import type { Knex } from 'knex';
 import QuickLRU from 'quick-lru';
 import { SecretsError } from '../errors.ts';
+import { asRow, asRows } from '../internal/rows.ts';
 import type { Tables } from '../tables.ts';
 import { unwrapUnderRoot, wrapUnderRoot } from './root-calls.ts';
 
@@ -58,17 +59,21 @@ export class TenantKeys {
 
   /** The row of the key that this tenant writes with, if it has one yet. */
   async findActive(db: Knex, tenantId: string): Promise<TenantKeyRow | undefined> {
-    return (await db(this.#tables.tenantKeys)
-      .where({ tenant_id: tenantId, status: 'active' })
-      .first(...KEK_COLUMNS)) as TenantKeyRow | undefined;
+    return asRow<TenantKeyRow>(
+      await db(this.#tables.tenantKeys)
+        .where({ tenant_id: tenantId, status: 'active' })
+        .first(...KEK_COLUMNS),
+    );
   }
 
   /** The rows of some of a tenant's keys. */
   async find(db: Knex, tenantId: string, kekIds: readonly string[]): Promise<readonly TenantKeyRow[]> {
-    return (await db(this.#tables.tenantKeys)
-      .where({ tenant_id: tenantId })
-      .whereIn('kek_id', kekIds)
-      .select(...KEK_COLUMNS)) as TenantKeyRow[];
+    return asRows<TenantKeyRow>(
+      await db(this.#tables.tenantKeys)
+        .where({ tenant_id: tenantId })
+        .whereIn('kek_id', kekIds)
+        .select(...KEK_COLUMNS),
+    );
   }
 
   /**

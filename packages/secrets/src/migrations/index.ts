@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 import type { Dialect } from '../dialects/dialect.ts';
 import { SecretsError } from '../errors.ts';
+import { asRows } from '../internal/rows.ts';
 import type { Tables } from '../tables.ts';
 import { initial } from './001-initial.ts';
 import type { Migration } from './migration.ts';
@@ -40,7 +41,7 @@ export async function runMigrations(trx: Knex, dialect: Dialect, tables: Tables)
  * @throws SecretsError `ERR_SECRETS_SCHEMA_NEWER`; the driver's error where the table is missing
  */
 export async function readMigrations(db: Knex, tables: Tables): Promise<MigrationStatus> {
-  const rows = (await db(tables.migrations).select('name').orderBy('name')) as readonly { name: string }[];
+  const rows = asRows<{ name: string }>(await db(tables.migrations).select('name').orderBy('name'));
   const known = MIGRATIONS.map(({ name }) => name);
   const applied = rows.map(({ name }) => name);
   if (applied.some((name) => !known.includes(name))) throw new SecretsError('ERR_SECRETS_SCHEMA_NEWER');

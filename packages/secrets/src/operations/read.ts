@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 import { SecretsError } from '../errors.ts';
-import { toMillis } from '../internal/time.ts';
+import { asRow, asRows } from '../internal/rows.ts';
+import { type Timestamp, toMillis } from '../internal/time.ts';
 import { openVersion } from '../keys/data-key.ts';
 import { KEK_COLUMNS, type TenantKeyRow } from '../keys/tenant-keys.ts';
 import { makeSecret, type Secret, type SecretInfo, type SecretVersionInfo } from '../secret.ts';
@@ -13,6 +14,12 @@ interface VersionRow {
   readonly ciphertext: Buffer | null;
 }
 
+interface VersionListRow {
+  readonly version: number;
+  readonly created_at: Timestamp;
+  readonly created_by: string;
+}
+
 /**
  * Reads and decrypts one version in one query: secret, version and the tenant key's state together.
  * @throws SecretsError `ERR_SECRETS_NOT_FOUND`, `ERR_SECRETS_EXPIRED`, `ERR_SECRETS_INTEGRITY`,
@@ -20,7 +27,7 @@ interface VersionRow {
  */
 export async function getSecret(scope: Scope, db: Knex, name: string, version: number | undefined): Promise<Secret> {
   const { secrets, versions, tenantKeys } = scope.tables;
-  const row = (await db({ s: secrets })
+  const result: unknown = await db({ s: secrets })
     .leftJoin({ v: versions }, (on) => {
       on.on('v.tenant_id', 's.tenant_id').andOn('v.secret_id', 's.id');
       if (version === undefined) on.andOn('v.version', 's.current_version');
@@ -37,7 +44,8 @@ export async function getSecret(scope: Scope, db: Knex, name: string, version: n
       'v.wrapped_dek',
       'v.ciphertext',
       ...KEK_COLUMNS.map((column) => `k.${column}`),
-    )) as (SecretRow & VersionRow & TenantKeyRow) | undefined;
+    );
+  const row = asRow<SecretRow & VersionRow & TenantKeyRow>(result);
   if (row === undefined) throw notFound(scope);
   if (row.version === null || row.kek_id === null) {
     // The current version is always there; an older one may have been purged or never have been.
@@ -60,10 +68,12 @@ export async function getSecret(scope: Scope, db: Knex, name: string, version: n
 
 /** The secret of a name without its value, its pointers checked; `undefined` if there is none. */
 export async function findSecret(scope: Scope, db: Knex, name: string): Promise<SecretRow | undefined> {
-  const row = (await db(scope.tables.secrets)
-    .where({ tenant_id: scope.tenantId, name })
-    .whereRaw('not is_deleted')
-    .first(...SECRET_COLUMNS)) as SecretRow | undefined;
+  const row = asRow<SecretRow>(
+    await db(scope.tables.secrets)
+      .where({ tenant_id: scope.tenantId, name })
+      .whereRaw('not is_deleted')
+      .first(...SECRET_COLUMNS),
+  );
   if (row !== undefined) await verifyBindings(scope, db, [row], []);
   return row;
 }
@@ -82,7 +92,7 @@ export async function listSecrets(
     .limit(limit + 1)
     .select(...SECRET_COLUMNS);
   if (after !== undefined) query.where('name', '>', after);
-  const rows = (await query) as SecretRow[];
+  const rows = asRows<SecretRow>(await query);
   const page = rows.slice(0, limit);
   await verifyBindings(scope, db, page, []);
   return { items: page.map(infoOf), more: rows.length > limit };
@@ -96,14 +106,12 @@ export async function listVersions(
 ): Promise<{ readonly secret: SecretRow; readonly versions: readonly SecretVersionInfo[] }> {
   const secret = await findSecret(scope, db, name);
   if (secret === undefined) throw notFound(scope);
-  const rows = (await db(scope.tables.versions)
-    .where({ tenant_id: scope.tenantId, secret_id: secret.id })
-    .orderBy('version', 'desc')
-    .select('version', 'created_at', 'created_by')) as readonly {
-    version: number;
-    created_at: Date | number;
-    created_by: string;
-  }[];
+  const rows = asRows<VersionListRow>(
+    await db(scope.tables.versions)
+      .where({ tenant_id: scope.tenantId, secret_id: secret.id })
+      .orderBy('version', 'desc')
+      .select('version', 'created_at', 'created_by'),
+  );
   const versions = rows.map((row) => ({
     version: row.version,
     createdAt: new Date(toMillis(row.created_at)),

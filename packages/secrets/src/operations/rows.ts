@@ -3,7 +3,8 @@ import type { Knex } from 'knex';
 import type { Metadata } from '../arguments.ts';
 import { type BoundFacts, bindingKekId, bindingMatches } from '../binding.ts';
 import { SecretsError } from '../errors.ts';
-import { toMillis } from '../internal/time.ts';
+import { asRow } from '../internal/rows.ts';
+import { type Timestamp, toMillis } from '../internal/time.ts';
 import type { SecretInfo } from '../secret.ts';
 import type { Scope } from './scope.ts';
 
@@ -15,10 +16,10 @@ export interface SecretRow {
   readonly metadata: string | Metadata;
   readonly current_version: number;
   readonly binding: Buffer;
-  readonly expires_at: Date | number | null;
+  readonly expires_at: Timestamp | null;
   readonly is_deleted: boolean | number;
-  readonly created_at: Date | number;
-  readonly updated_at: Date | number;
+  readonly created_at: Timestamp;
+  readonly updated_at: Timestamp;
 }
 
 export const SECRET_COLUMNS = [
@@ -41,7 +42,7 @@ export async function findForUpdate(scope: Scope, trx: Knex, name: string): Prom
     .whereRaw('not is_deleted')
     .first(...SECRET_COLUMNS);
   if (scope.connections.dialect.name === 'postgres') query.forUpdate();
-  return (await query) as SecretRow | undefined;
+  return asRow<SecretRow>(await query);
 }
 
 /** As {@link findForUpdate}, but a missing secret is refused and its pointers are checked. */

@@ -1,0 +1,29 @@
+import { expect, test } from 'vitest';
+import type { ContenderResult } from '../src/measure.ts';
+import { overruns, verdictOf } from '../src/verdict.ts';
+import { suiteOf } from './fake.ts';
+
+test.for<[number, number | undefined, string]>([
+  [1.1, 1.25, 'ok'],
+  [1.25, 1.25, 'ok'],
+  [1.2549, 1.25, 'ok'],
+  [1.256, 1.25, 'over'],
+  [9, undefined, 'none'],
+])('a ratio of %d under a budget of %s is %s', ([ratio, maxRatio, verdict]) => {
+  expect(verdictOf(resultOf('any', ratio, maxRatio))).toBe(verdict);
+});
+
+test('overruns name the suite, the case and the contender', () => {
+  const cases = [
+    { name: 'small', bytes: 1, contenders: [resultOf('good', 1.2, 1.25), resultOf('bad', 1.5, 1.25)] },
+    { name: 'large', bytes: 2, contenders: [resultOf('good', 1.2, 1.25), resultOf('unbound', 3)] },
+  ];
+  expect(overruns([{ suite: suiteOf([]), rounds: 1, cases }])).toEqual([
+    'fake, small: bad takes 1.50 times the baseline, budget 1.25',
+  ]);
+});
+
+function resultOf(name: string, ratio: number, maxRatio?: number): ContenderResult {
+  const spread = { p25: ratio, median: ratio, p75: ratio };
+  return { name, role: 'subject', maxRatio, time: spread, ratio: spread, meanRatio: spread };
+}
