@@ -1,0 +1,43 @@
+// Compiled by `pnpm typecheck`: what must not compile is marked, and an unmarked error or an unused mark fails.
+import { keyringFromEnv } from '@keywright/envelope';
+import { createSecretStore, type Secret, type SecretInfo } from '@keywright/secrets';
+import createKnex, { type Knex } from 'knex';
+
+const knex: Knex = createKnex({ client: 'pg' });
+const store = createSecretStore({ knex, root: keyringFromEnv() });
+const tenant = store.tenant('acme', { actor: 'user:42' });
+
+interface Credentials {
+  readonly apiKey: string;
+}
+const credentials: Credentials = { apiKey: 'sk_test_1' };
+
+export async function uses(trx: Knex.Transaction): Promise<string> {
+  createSecretStore({ knex: trx, root: keyringFromEnv() });
+  await tenant.save('key', credentials, { metadata: { any: [1] } });
+  await tenant.save('key', new Uint8Array(3));
+  const secret: Secret = await tenant.get('key');
+  switch (secret.type) {
+    case 'text':
+      return secret.value;
+    case 'bytes':
+      return secret.value.toString();
+    case 'json':
+      return JSON.stringify(secret.value);
+  }
+}
+
+export async function refused(info: SecretInfo): Promise<void> {
+  // @ts-expect-error a root key is mandatory
+  createSecretStore({ knex });
+  // @ts-expect-error an actor is mandatory
+  store.tenant('acme', {});
+  // @ts-expect-error a rotation is somebody's
+  await store.rotateRoot();
+  // @ts-expect-error undefined is no value
+  await tenant.save('key', undefined);
+  // @ts-expect-error nothing that lists secrets has values
+  info.value;
+  // @ts-expect-error results are read-only
+  info.name = 'x';
+}
