@@ -5,12 +5,11 @@ export type { RootRotation, RotateRootOptions } from './keys/rotate-root.ts';
 export type { MigrationStatus } from './migrations/index.ts';
 export type { SavedSecret } from './operations/write.ts';
 export type { SecretStoreOptions } from './options.ts';
+export type { ListOptions, Page } from './pagination.ts';
 export type { Secret, SecretInfo, SecretVersionInfo } from './secret.ts';
 export { createSecretStore, type MigrateOptions, migrateSecretStore, type SecretStore } from './store.ts';
 export type { TableOptions } from './tables.ts';
 export type {
-  ListOptions,
-  Page,
   SaveOptions,
   TenantOptions,
   TenantSecrets,

@@ -5,6 +5,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { packMac, unpackMac } from '../internal/keyed-mac.ts';
 import { asRows } from '../internal/rows.ts';
 import { type Timestamp, toMillis } from '../internal/time.ts';
+import type { Keyset } from '../pagination.ts';
 import type { Tables } from '../tables.ts';
 import type { AuditEntry, AuditEvent } from './event.ts';
 
@@ -50,10 +51,13 @@ export class AuditLog {
     await db(this.#tables.auditLog).insert(this.#row(event));
   }
 
-  /** Newest first, strictly before `before` where given; every row's MAC is checked. */
-  async list(db: Knex, tenantId: string, limit: number, before: string | undefined): Promise<readonly AuditEntry[]> {
-    const query = db(this.#tables.auditLog).where({ tenant_id: tenantId }).orderBy('id', 'desc').limit(limit);
-    if (before !== undefined) query.where('id', '<', before);
+  /** Newest first; one more than the limit, for `pageOf`. Every row's MAC is checked. */
+  async list(db: Knex, tenantId: string, { limit, after }: Keyset): Promise<readonly AuditEntry[]> {
+    const query = db(this.#tables.auditLog)
+      .where({ tenant_id: tenantId })
+      .orderBy('id', 'desc')
+      .limit(limit + 1);
+    if (after !== undefined) query.where('id', '<', after);
     const rows = asRows<AuditRow>(await query.select('*'));
     return rows.map((row) => ({
       id: row.id,

@@ -4,6 +4,7 @@ import { asRow, asRows } from '../internal/rows.ts';
 import { type Timestamp, toMillis } from '../internal/time.ts';
 import { openVersion } from '../keys/data-key.ts';
 import { KEK_COLUMNS, type TenantKeyRow } from '../keys/tenant-keys.ts';
+import type { Keyset } from '../pagination.ts';
 import { makeSecret, type Secret, type SecretInfo, type SecretVersionInfo } from '../secret.ts';
 import { infoOf, notFound, SECRET_COLUMNS, type SecretRow, verifyBindings } from './rows.ts';
 import type { Scope } from './scope.ts';
@@ -78,13 +79,8 @@ export async function findSecret(scope: Scope, db: Knex, name: string): Promise<
   return row;
 }
 
-/** Names in order, after `after` where given; one more than `limit` is read to know whether there are more. */
-export async function listSecrets(
-  scope: Scope,
-  db: Knex,
-  limit: number,
-  after: string | undefined,
-): Promise<{ readonly items: readonly SecretInfo[]; readonly more: boolean }> {
+/** In order of names; one more than the limit, for `pageOf`. Pointers are checked. @throws SecretsError `ERR_SECRETS_INTEGRITY` */
+export async function listSecrets(scope: Scope, db: Knex, { limit, after }: Keyset): Promise<readonly SecretInfo[]> {
   const query = db(scope.tables.secrets)
     .where({ tenant_id: scope.tenantId })
     .whereRaw('not is_deleted')
@@ -93,9 +89,8 @@ export async function listSecrets(
     .select(...SECRET_COLUMNS);
   if (after !== undefined) query.where('name', '>', after);
   const rows = asRows<SecretRow>(await query);
-  const page = rows.slice(0, limit);
-  await verifyBindings(scope, db, page, []);
-  return { items: page.map(infoOf), more: rows.length > limit };
+  await verifyBindings(scope, db, rows, []);
+  return rows.map(infoOf);
 }
 
 /** Newest first. @throws SecretsError `ERR_SECRETS_NOT_FOUND`, `ERR_SECRETS_INTEGRITY` */
