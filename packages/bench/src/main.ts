@@ -7,29 +7,36 @@ import { documentOf } from './report/document.ts';
 import { tableOf, textTable } from './report/table.ts';
 import { runSuite, type SuiteResult } from './run.ts';
 import { mitataSlice } from './slice.ts';
+import type { Suite } from './suite.ts';
 import { selectSuites, suites } from './suites/index.ts';
 import { overruns } from './verdict.ts';
 
 const USAGE = `Usage: node packages/bench/src/main.ts [--no-write] [suite…]
 
-Measures the named suites, all by default, and writes docs/benchmarks.md. Exits with 1 if a budget is not met.
+Measures the named suites, all by default, and writes docs/benchmarks.md. Exits with 1 if a budget is not met,
+with 2 if nothing could be measured.
 
 Suites: ${suites.map((suite) => suite.name).join(', ')}`;
 
-const ROUNDS = 31;
-const SLICE_MS = 50;
+const ROUNDS = 25;
+const SLICE_MS = 40;
 const DOCS = new URL('../../../docs/', import.meta.url);
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { 'no-write': { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
-});
+try {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { 'no-write': { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+  });
+  const selected = selectSuites(positionals);
+  if (values.help) console.log(USAGE);
+  else process.exitCode = await main(selected, values['no-write'] !== true);
+} catch (error) {
+  const usage = error instanceof RangeError || (error instanceof TypeError && 'code' in error);
+  console.error(usage ? `${error.message}\n\n${USAGE}` : error);
+  process.exitCode = 2;
+}
 
-if (values.help) console.log(USAGE);
-else process.exitCode = await main(positionals, values['no-write'] !== true);
-
-async function main(names: readonly string[], write: boolean): Promise<number> {
-  const selected = selectSuites(names);
+async function main(selected: readonly Suite[], write: boolean): Promise<number> {
   const slice = mitataSlice(SLICE_MS);
   const results: SuiteResult[] = [];
   console.log(machine());

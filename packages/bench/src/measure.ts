@@ -1,4 +1,4 @@
-import type { Slice } from './slice.ts';
+import type { Slice, SliceTimes } from './slice.ts';
 import { type Spread, spread } from './statistics.ts';
 import type { Case, Contender, Role } from './suite.ts';
 
@@ -6,10 +6,12 @@ export interface ContenderResult {
   readonly name: string;
   readonly role: Role;
   readonly maxRatio: number | undefined;
-  /** Nanoseconds per operation, over the rounds. */
+  /** Nanoseconds per operation: the median call of a slice, over the rounds. */
   readonly time: Spread;
   /** Multiple of the baseline's time in the same round, over the rounds. */
   readonly ratio: Spread;
+  /** The same of mean calls, which garbage collections are part of. Less steady. */
+  readonly meanRatio: Spread;
 }
 
 export interface CaseResult {
@@ -33,11 +35,11 @@ export interface MeasureOptions {
  * Precondition: the case has passed `checkCase`.
  */
 export async function measureCase(item: Case, options: MeasureOptions): Promise<CaseResult> {
-  const times = new Map<Contender, number[]>(item.contenders.map((contender) => [contender, []]));
+  const times = new Map<Contender, SliceTimes[]>(item.contenders.map((contender) => [contender, []]));
   for (let round = 0; round <= options.rounds; round++) {
     for (const contender of orderOf(item.contenders, round)) {
-      const time = await options.slice(contender.run);
-      if (round > 0) times.get(contender)?.push(time);
+      const slice = await options.slice(contender.run);
+      if (round > 0) times.get(contender)?.push(slice);
     }
     if (round > 0) options.onRound?.(round, options.rounds);
   }
@@ -49,8 +51,9 @@ export async function measureCase(item: Case, options: MeasureOptions): Promise<
       name,
       role,
       maxRatio,
-      time: spread(own),
-      ratio: spread(own.map((time, round) => time / (baseline[round] ?? Number.NaN))),
+      time: spread(own.map(({ median }) => median)),
+      ratio: spread(own.map(({ median }, round) => median / (baseline[round]?.median ?? Number.NaN))),
+      meanRatio: spread(own.map(({ mean }, round) => mean / (baseline[round]?.mean ?? Number.NaN))),
     })),
   };
 }

@@ -2,33 +2,63 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { do_not_optimize, measure } from 'mitata';
 
-/** Runs an operation for a short while and returns its mean time in nanoseconds. */
-export type Slice = (run: () => unknown) => Promise<number>;
+/** Nanoseconds per call, within one slice. */
+export interface SliceTimes {
+  /** What a call takes when nothing interrupts it. */
+  readonly median: number;
+  /** Garbage collections included, and whatever else the machine did meanwhile. */
+  readonly mean: number;
+}
 
+/** Runs an operation for a short while. */
+export type Slice = (run: () => unknown) => Promise<SliceTimes>;
+
+/** Until the engine has optimised again what the collection before the slice made it forget … */
+const WARM_UP_MS = 5;
+/** … and a heap that large values work on has grown again. */
+const WARM_UP_CALLS = 20;
+const MIN_SAMPLES = 15;
 /** Calls between two readings of the clock. mitata does this to operations below 65 µs only. */
-const BATCH = 64;
+const BATCH = 16;
+/** Just below the largest block that glibc learns from. */
+const SETTLING_BYTES = 31 * 1024 * 1024;
 
 /**
- * A slice of `sliceMs` milliseconds by mitata. The heap is collected before it, so nobody pays for the garbage of the
- * contender before; garbage made within the slice counts, which is why it returns the mean and drops no sample.
+ * A slice of `sliceMs` milliseconds by mitata, longer where so few calls fit into it that their median would say
+ * little. The heap is collected before it, so nobody pays for the garbage of the contender before.
  */
 export function mitataSlice(sliceMs: number): Slice {
-  const gc = collector();
+  const collect = collector();
+  settleAllocator();
+  collect();
   return async (run) => {
     const operation = () => {
       const result = run();
       do_not_optimize(result);
       return result;
     };
-    const { avg } = await measure(operation, {
-      gc,
+    collect();
+    const warm = performance.now() + WARM_UP_MS;
+    for (let calls = 0; calls < WARM_UP_CALLS || performance.now() < warm; calls++) await operation();
+    const { p50, avg } = await measure(operation, {
+      gc: false,
       min_cpu_time: sliceMs * 1e6,
-      min_samples: 1,
+      min_samples: MIN_SAMPLES,
       batch_samples: BATCH,
+      // Keeps the slowest calls too: the mean is to tell of them.
       samples_threshold: Number.POSITIVE_INFINITY,
     });
-    return avg;
+    return { median: p50, mean: avg };
   };
+}
+
+/**
+ * Makes malloc keep what is freed, as it does in every process that has run for a while: glibc raises its thresholds
+ * when a large block is freed. Before that it may hand each buffer of 64 KiB back to the system and fault it in again,
+ * or not, depending on where in the heap it lies, and the same code takes one time or twice as much.
+ */
+function settleAllocator(): void {
+  Buffer.alloc(SETTLING_BYTES, 1);
 }
 
 /** The collector, whether or not Node was started with `--expose-gc`: a run must not depend on how it was started. */

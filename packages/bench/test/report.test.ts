@@ -80,6 +80,18 @@ test('bars are as high as their ratios, and the budget lies between them', () =>
   expect(budget).toBeGreaterThan(two?.y ?? 0);
 });
 
+test('a slow peer is cut off and does not flatten the rest', async () => {
+  const clock = new WorkClock();
+  const suite = suiteOf([clock.contender('one', 1, { role: 'baseline' }), clock.contender('slow', 1000)]);
+  const svg = chartOf(await runSuite(suite, { rounds: 1, slice: clock.slice }));
+  const [one, slow] = [...svg.matchAll(/<rect class="bar"[^>]* height="([\d.]+)"/g)].map(([, height]) =>
+    Number(height),
+  );
+  expect(Number(slow) / Number(one)).toBeLessThan(3);
+  expect(svg).toContain('class="cut"');
+  expect(svg).toContain('>1000.00</text>');
+});
+
 test('the picture is well-formed, and names in it are text', () => {
   const svg = chartOf(result);
   expect(svg).toContain('two &lt;&amp;&gt;');

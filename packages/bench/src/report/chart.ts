@@ -10,37 +10,47 @@ const LEGEND_ROW = 20;
 /** Average width of a character of the legend's text; only an estimate, so generous. */
 const LEGEND_CHARACTER = 7;
 
-const PEERS = ['#4c8fd6', '#8f7ee6', '#35a58a', '#c9a227'];
+/** A bar lower than this has its number above it. */
+const NUMBER_HEIGHT = 20;
+/** Bars are cut here, as a multiple of what the picture is about: slow peers must not flatten the rest. */
+const CUT = 2;
+
+const PEERS = ['#3b7dc4', '#7a67d8', '#2a8a70', '#9a7b12'];
 const COLOURS: Readonly<Record<Exclude<Role, 'peer'>, string>> = {
-  limit: '#8b949e',
-  baseline: '#2563a8',
-  subject: '#e8590c',
+  limit: '#6e7781',
+  baseline: '#1f5591',
+  subject: '#d9480f',
 };
 
 // The picture brings its own ground, because a page's theme may differ from what the system prefers.
 const STYLE = `
   .ground { fill: #ffffff } .grid { stroke: #d8dee4 } .one { stroke: #57606a }
   .budget { stroke: #cf222e } .range { stroke: #1f2328 } text { fill: #1f2328 } .budget-name { fill: #cf222e }
+  .cut { stroke: #ffffff } .in-bar { fill: #ffffff }
   @media (prefers-color-scheme: dark) {
     .ground { fill: #0d1117 } .grid { stroke: #30363d } .one { stroke: #8b949e }
     .budget { stroke: #ff7b72 } .range { stroke: #e6edf3 } text { fill: #e6edf3 } .budget-name { fill: #ff7b72 }
+    .cut { stroke: #0d1117 } .in-bar { fill: #ffffff }
   }
 `;
 
 interface Scale {
   readonly ticks: readonly number[];
+  /** Stays within the plot: a larger ratio lies on its upper edge. */
   readonly y: (ratio: number) => number;
+  readonly top: number;
   readonly bottom: number;
+  readonly largest: number;
 }
 
-/** An SVG of the ratios: a group of bars for each case, quartiles as whiskers, budgets as dashed lines. */
+/** An SVG of the ratios: a bar for each contender, in groups; quartiles as whiskers, budgets as dashed lines. */
 export function chartOf({ suite, cases }: SuiteResult): string {
   const names = [...new Set(cases.flatMap((item) => item.contenders.map(({ name }) => name)))];
   const colours = coloursOf(cases);
   const legend = legendOf(names, colours);
   const scale = scaleOf(cases, TOP + legend.height);
   const height = scale.bottom + 30;
-  const title = escape(`${suite.title}: time of one ${suite.operation}, baseline = 1`);
+  const title = xmlText(`${suite.title}: time of one ${suite.operation}, baseline = 1`);
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" font-family="system-ui, 'Segoe UI', Helvetica, Arial, sans-serif" font-size="12">`,
     `<title>${title}</title>`,
@@ -78,7 +88,7 @@ function legendOf(names: readonly string[], colours: ReadonlyMap<string, string>
     const y = TOP + row * LEGEND_ROW;
     marks.push(
       `<rect x="${x}" y="${y}" width="12" height="12" rx="2" fill="${colours.get(name)}"/>`,
-      `<text x="${x + 18}" y="${y + 10}">${escape(name)}</text>`,
+      `<text x="${x + 18}" y="${y + 10}">${xmlText(name)}</text>`,
     );
     x += width;
   }
@@ -86,18 +96,21 @@ function legendOf(names: readonly string[], colours: ReadonlyMap<string, string>
 }
 
 function scaleOf(cases: readonly CaseResult[], above: number): Scale {
-  const reached = cases.flatMap((item) =>
-    item.contenders.map(({ ratio, maxRatio }) => Math.max(ratio.p75, maxRatio ?? 1)),
-  );
-  const largest = Math.max(1, ...reached);
-  const step = [0.25, 0.5, 1, 2, 5, 10, 20, 50].find((candidate) => largest / candidate <= 6) ?? largest / 4;
-  const steps = Math.ceil((largest * 1.08) / step);
+  const contenders = cases.flatMap((item) => item.contenders);
+  const subjects = contenders.filter(({ role }) => role === 'subject').map(({ ratio }) => ratio.p75);
+  const budgets = contenders.flatMap(({ maxRatio }) => maxRatio ?? []);
+  const cut = CUT * Math.max(1, ...subjects, ...budgets);
+  const reached = Math.min(cut, Math.max(1, ...budgets, ...contenders.map(({ ratio }) => ratio.p75)));
+  const step = [0.25, 0.5, 1, 2, 5, 10, 20, 50].find((candidate) => reached / candidate <= 6) ?? reached / 4;
+  const steps = Math.ceil((reached * 1.05) / step);
   const top = above + 16;
   const bottom = top + PLOT.height;
   return {
     ticks: Array.from({ length: steps + 1 }, (_, index) => index * step),
-    y: (ratio) => round(bottom - (ratio / (steps * step)) * PLOT.height),
+    y: (ratio) => Math.max(top, round(bottom - (ratio / (steps * step)) * PLOT.height)),
+    top,
     bottom,
+    largest: steps * step,
   };
 }
 
@@ -133,17 +146,23 @@ function groupOf(item: CaseResult, slot: Slot, colours: ReadonlyMap<string, stri
       barOf(contender, { left: start + index * pitch, width: pitch }, colours.get(contender.name) ?? '', scale),
     ),
     ...budgets.map((ratio) => budgetOf(ratio, slot, scale)),
-    `<text x="${round(slot.left + slot.width / 2)}" y="${scale.bottom + 20}" text-anchor="middle">${escape(item.name)}</text>`,
+    `<text x="${round(slot.left + slot.width / 2)}" y="${scale.bottom + 20}" text-anchor="middle">${xmlText(item.name)}</text>`,
   ];
 }
 
 function barOf({ name, ratio }: ContenderResult, { left, width }: Slot, colour: string, scale: Scale): string[] {
   const y = scale.y(ratio.median);
+  const bar = { x: round(left + 2), width: round(width - 4), height: round(scale.bottom - y) };
   const middle = round(left + width / 2);
+  const low = bar.height < NUMBER_HEIGHT;
+  const numberY = low ? round(scale.y(ratio.p75) - 5) : scale.bottom - 7;
+  const cutY = scale.top + 14;
   return [
-    `<rect class="bar" x="${round(left + 2)}" y="${y}" width="${round(width - 4)}" height="${round(scale.bottom - y)}" fill="${colour}"><title>${escape(name)}: ${formatRatio(ratio.median)}</title></rect>`,
-    `<line class="range" x1="${middle}" x2="${middle}" y1="${scale.y(ratio.p25)}" y2="${scale.y(ratio.p75)}"/>`,
-    `<text x="${middle}" y="${round(scale.y(ratio.p75) - 5)}" text-anchor="middle" font-size="11">${formatRatio(ratio.median)}</text>`,
+    `<rect class="bar" x="${bar.x}" y="${y}" width="${bar.width}" height="${bar.height}" fill="${colour}"><title>${xmlText(name)}: ${formatRatio(ratio.median)}</title></rect>`,
+    ratio.median > scale.largest
+      ? `<line class="cut" x1="${bar.x - 2}" x2="${round(bar.x + bar.width + 2)}" y1="${cutY}" y2="${cutY - 8}" stroke-width="4"/>`
+      : `<line class="range" x1="${middle}" x2="${middle}" y1="${scale.y(ratio.p25)}" y2="${scale.y(ratio.p75)}"/>`,
+    `<text${low ? '' : ' class="in-bar"'} x="${middle}" y="${numberY}" text-anchor="middle" font-size="11" font-weight="600">${formatRatio(ratio.median)}</text>`,
   ];
 }
 
@@ -158,6 +177,6 @@ function round(value: number): number {
   return Math.round(value * 10) / 10;
 }
 
-function escape(text: string): string {
+function xmlText(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }

@@ -12,13 +12,18 @@ is taken within a run:
 
 - The contenders of a case get the same input. Each is run once and its result compared before anything is measured.
 - They are measured in turns: a round gives each a slice of some tens of milliseconds, in an order that changes from
-  round to round, after a round to warm up that does not count. [mitata](https://github.com/evanwashere/mitata) times a
-  slice. The heap is collected before it, and garbage made within it counts.
-- A ratio is a contender's time over the baseline's in the same round. The tables have the median over the rounds and,
-  as quartiles, the range that the middle half of the rounds is in.
-- Times and MB/s (10^6 bytes of payload through one operation, there and back) are medians over the rounds as well. They
-  say what to expect of this machine only.
-- A budget is the largest ratio that is accepted. It is compared with the median as printed.`;
+  round to round. A first round to warm up does not count, nor do the first calls of a slice. The heap is
+  collected before it. [mitata](https://github.com/evanwashere/mitata) times the calls.
+- The allocator is settled first: a large block is allocated and freed, after which glibc keeps freed memory, as it does
+  in a process that has run for a while. In one that has just started, buffers of 64 KiB and more may be given back and
+  faulted in again at every call. Everything then takes longer, and what makes more copies is hit harder.
+- A contender's time in a round is its median call. **ratio** is that time over the baseline's in the same round: the
+  median over the rounds, and as **quartiles** the range that the middle half of the rounds is in.
+- **of means** is the same ratio from mean instead of median calls. It includes the garbage collections that the calls
+  cause, and also what other programs take from the machine, so it varies more from run to run.
+- Times and MB/s (10^6 bytes of payload through one operation, there and back) are medians over the rounds. They say
+  what to expect of this machine only.
+- **budget** is the largest ratio that is accepted. It is compared with the median as printed.`;
 
 export interface Measured {
   /** Day, as YYYY-MM-DD. */

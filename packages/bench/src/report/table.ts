@@ -25,6 +25,7 @@ export function tableOf({ suite, cases }: SuiteResult): Table {
     { head: 'MB/s', align: 'right', cell: (item, { time }) => formatThroughput(item.bytes, time.median) },
     { head: 'ratio', align: 'right', cell: (_, { ratio }) => formatRatio(ratio.median) },
     { head: 'quartiles', align: 'right', cell: (_, { ratio }) => formatQuartiles(ratio) },
+    { head: 'of means', align: 'right', cell: (_, { meanRatio }) => formatRatio(meanRatio.median) },
     { head: 'budget', align: 'right', cell: (_, { maxRatio }) => (maxRatio ? `≤ ${formatRatio(maxRatio)}` : '') },
     { head: '', align: 'left', cell: (_, contender) => verdictOf(contender).replace('none', '') },
   ];
@@ -54,7 +55,6 @@ export function textTable({ head, align, rows }: Table): string {
 
 /** For a document. */
 export function markdownTable({ head, align, rows }: Table): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   const rule = align.map((side) => (side === 'right' ? '---:' : ':---'));
-  return [line(head), line(rule), ...rows.map(line)].join('\n');
+  return [head, rule, ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }

@@ -8,11 +8,11 @@ import type { Case, Contender, Suite } from '../suite.ts';
 
 const IDS = 1024;
 
-const about = `One round trip: a value becomes an object that a \`jsonb\` column can hold, and the value again. The values
-are credentials of OAuth connections, string fields only, of exactly that many bytes of JSON.
+const about = `One round trip: a value becomes an object that a \`jsonb\` column can hold, and the value again. The values are
+credentials of OAuth connections, string fields only, of exactly that many bytes of JSON.
 
 - **hand-rolled**, the baseline: \`JSON.stringify\`, AES-256-GCM by \`node:crypto\` under a \`KeyObject\` and a random
-  nonce, base64, and back. Its ciphertext is bound to nothing and names no key.
+  nonce, base64, and back, without a copy too many. Its ciphertext is bound to nothing and names no key.
 - **hand-rolled, concat**: the same with \`Buffer.concat\` around \`update\` and \`final\`, as most tutorials have it.
 - **hand-rolled, Buffer key**: the same as the baseline with the key's bytes in place of the \`KeyObject\`.
 - **keywright v2**: \`keyring.encrypt\` and \`keyring.decrypt\`, each with a new context of four pairs.
