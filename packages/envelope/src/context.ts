@@ -8,47 +8,84 @@ import { describe } from './keywright-error.ts';
  */
 export type EncryptionContext = Readonly<Record<string, string>>;
 
-let scratch = Buffer.allocUnsafeSlow(4096);
-let position = 0;
+/** A context's keys and values in turn, sorted by the UTF-8 bytes of the keys. */
+export type ContextPairs = readonly string[];
+
+/** Contexts are short; a longer one gets a buffer of its own, so that it does not stay in memory. */
+const SCRATCH_BYTES = 64 * 1024;
+const shared = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
 
 /**
- * Associated data of a message: `prefix` (everything up to the payload type), then the context's pairs sorted by the
- * UTF-8 bytes of their keys, all as one PAE. The result is a view of a buffer that the next call overwrites.
+ * Reads a context completely. This is where the caller's code may run (a getter, a proxy): nothing shared is touched and
+ * no key is looked up before it is over.
  *
  * @throws EnvelopeError `ERR_ENVELOPE_INVALID_CONTEXT`
  */
-export function associatedData(prefix: Uint8Array, prefixParts: number, context: EncryptionContext): Uint8Array {
-  const parts = contextParts(context);
-  if (prefix.length > scratch.length) grow(prefix.length);
-  scratch.set(prefix, 0);
-  writeLe64(scratch, prefixParts + parts.length, 0);
-  position = prefix.length;
-  for (const part of parts) writePart(part);
-  return scratch.subarray(0, position);
+export function contextPairs(context: EncryptionContext): ContextPairs {
+  const pairs: string[] = [];
+  for (const key of contextKeys(context)) {
+    const value = context[key];
+    if (typeof value !== 'string') throw invalid('string values only', describe(value), key);
+    pairs.push(key, value);
+  }
+  return pairs;
 }
 
-/** Keys and values in turn. Read completely before anything is written: a getter may run code of the caller's. */
-function contextParts(context: EncryptionContext): readonly string[] {
-  const keys = contextKeys(context);
-  const parts: string[] = [];
-  for (const key of keys) {
-    const value = context[key];
-    if (typeof value !== 'string') throw invalid('string values only', describe(value));
-    parts.push(key, value);
+/**
+ * Associated data of a message: `prefix` (everything up to the payload type), then the pairs, all as one PAE. The result
+ * may be a view of a buffer that the next call overwrites.
+ *
+ * @throws EnvelopeError `ERR_ENVELOPE_INVALID_CONTEXT` for a string that has no UTF-8
+ */
+export function associatedData(prefix: Uint8Array, prefixParts: number, pairs: ContextPairs): Uint8Array {
+  let most = prefix.length;
+  for (const text of pairs) most += 8 + 3 * text.length;
+  const target = most <= SCRATCH_BYTES ? shared : Buffer.allocUnsafeSlow(most);
+  target.set(prefix, 0);
+  writeLe64(target, prefixParts + pairs.length, 0);
+  let position = prefix.length;
+  for (const text of pairs) position = writePart(target, position, text);
+  return target.subarray(0, position);
+}
+
+function writePart(target: Buffer, position: number, text: string): number {
+  const start = position + 8;
+  let index = 0;
+  // Names and ids are short ASCII: a loop beats the call into the engine's encoder.
+  for (; index < text.length; index++) {
+    const code = text.charCodeAt(index);
+    if (code > 0x7f) break;
+    target[start + index] = code;
   }
-  return parts;
+  let written = index;
+  if (index < text.length) {
+    if (!text.isWellFormed()) throw invalid('well-formed strings', 'a lone surrogate');
+    written = target.write(text, start, 'utf8');
+  }
+  writeLe64(target, written, position);
+  return start + written;
 }
 
 function contextKeys(context: EncryptionContext): string[] {
   if (typeof context !== 'object' || context === null) throw invalid('a plain object', describe(context));
   const prototype: unknown = Object.getPrototypeOf(context);
-  // A Map or a class instance has no own pairs: it would pass for an empty context and bind nothing.
-  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) throw invalid('a plain object', 'an instance');
-  const keys = Object.keys(context);
-  for (let index = 1; index < keys.length; index++) {
-    if ((keys[index - 1] as string) > (keys[index] as string)) return keys.sort(compareUtf8);
+  // A Map or a class instance has no pairs of its own: it would pass for an empty context and bind nothing. The check
+  // is not `=== Object.prototype`, which differs between realms.
+  if (prototype !== null && !Object.hasOwn(prototype as object, 'hasOwnProperty')) {
+    throw invalid('a plain object', 'an instance');
   }
-  return keys.length > 1 && keys.some(beyondAscii) ? keys.sort(compareUtf8) : keys;
+  const keys = Reflect.ownKeys(context) as string[];
+  let sorted = true;
+  let ascii = true;
+  for (let index = 0; index < keys.length; index++) {
+    const key: unknown = keys[index];
+    if (typeof key !== 'string') throw invalid('string keys only', 'a symbol');
+    ascii &&= !beyondAscii(key);
+    sorted &&= index === 0 || (keys[index - 1] as string) < key;
+  }
+  if (sorted && ascii) return keys;
+  // UTF-16 order, which `<` is, differs from UTF-8 order beyond the basic plane.
+  return keys.sort(ascii ? undefined : (a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 }
 
 function beyondAscii(text: string): boolean {
@@ -56,36 +93,9 @@ function beyondAscii(text: string): boolean {
   return false;
 }
 
-function compareUtf8(a: string, b: string): number {
-  return beyondAscii(a) || beyondAscii(b) ? Buffer.compare(Buffer.from(a), Buffer.from(b)) : a < b ? -1 : 1;
-}
-
-function writePart(text: string): void {
-  const length = text.length;
-  if (position + 8 + 3 * length > scratch.length) grow(position + 8 + 3 * length);
-  const start = position + 8;
-  let index = 0;
-  // Names and ids are short ASCII: a loop beats the call into the engine's encoder.
-  for (; index < length; index++) {
-    const code = text.charCodeAt(index);
-    if (code > 0x7f) break;
-    scratch[start + index] = code;
-  }
-  let written = length;
-  if (index < length) {
-    if (!text.isWellFormed()) throw invalid('well-formed strings', 'a lone surrogate');
-    written = scratch.write(text, start, 'utf8');
-  }
-  writeLe64(scratch, written, position);
-  position = start + written;
-}
-
-function grow(atLeast: number): void {
-  const larger = Buffer.allocUnsafeSlow(Math.max(atLeast, 2 * scratch.length));
-  larger.set(scratch);
-  scratch = larger;
-}
-
-function invalid(expected: string, received: string): EnvelopeError {
-  return new EnvelopeError('ERR_ENVELOPE_INVALID_CONTEXT', { context: { argument: 'context', expected, received } });
+function invalid(expected: string, received: string, field?: string): EnvelopeError {
+  const context = { argument: 'context', expected, received };
+  return new EnvelopeError('ERR_ENVELOPE_INVALID_CONTEXT', {
+    context: field === undefined ? context : { ...context, field },
+  });
 }

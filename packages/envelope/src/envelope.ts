@@ -2,25 +2,27 @@ import { EnvelopeError } from './errors.ts';
 import { isKid } from './keys.ts';
 import { describe } from './keywright-error.ts';
 
+// Type aliases, not interfaces: only those are assignable to a field typed `JsonValue` or `Record<string, unknown>`.
+
 /** Version 1, for compatibility: AES-256-GCM under the key itself, bound to nothing. */
-export interface EnvelopeV1 {
+export type EnvelopeV1 = {
   readonly __enc: 1;
   readonly kid: string;
   /** Base64 of the 12-byte nonce. */
   readonly iv: string;
   /** Base64 of ciphertext ‖ 16-byte tag. */
   readonly ct: string;
-}
+};
 
 /** Version 2: committed to its key, bound to its context. */
-export interface EnvelopeV2 {
+export type EnvelopeV2 = {
   readonly __enc: 2;
   readonly kid: string;
   /** Base64 of salt[16] ‖ nonce[12]. */
   readonly iv: string;
   /** Base64 of commitment[32] ‖ ciphertext ‖ tag[16]. */
   readonly ct: string;
-}
+};
 
 /** An encrypted value as the object that stands in its place. */
 export type Envelope = EnvelopeV1 | EnvelopeV2;
@@ -33,23 +35,20 @@ export interface EnvelopeInfo {
   readonly kid: string;
 }
 
+const FIELDS = ['__enc', 'kid', 'iv', 'ct'] as const;
+
 /**
  * Whether `value` has the shape of an object envelope of a known version. It says nothing about whether it decrypts:
- * anyone can make such an object, so never let it decide that something *is* protected.
+ * anyone can make such an object, so never let it decide that something *is* protected. For the bytes form, and for a
+ * reason, use `inspectEnvelope`.
  */
 export function isEncrypted(value: unknown): value is Envelope {
-  if (!hasMarker(value)) return false;
   try {
     readEnvelope(value);
     return true;
   } catch {
     return false;
   }
-}
-
-/** Whether `value` claims to be an envelope. What claims it must decrypt or be refused, never pass as plain data. */
-export function hasMarker(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && Object.hasOwn(value, '__enc');
 }
 
 /**
@@ -59,20 +58,23 @@ export function hasMarker(value: unknown): value is object {
  * @throws EnvelopeError `ERR_ENVELOPE_NOT_ENCRYPTED`, `ERR_ENVELOPE_UNSUPPORTED_VERSION`, `ERR_ENVELOPE_MALFORMED`
  */
 export function readEnvelope(value: unknown): Envelope {
-  if (!hasMarker(value)) {
+  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, '__enc')) {
     throw new EnvelopeError('ERR_ENVELOPE_NOT_ENCRYPTED', { context: { received: describe(value) } });
   }
-  const { __enc, kid, iv, ct, ...rest } = value as Record<string, unknown>;
-  if (__enc !== 1 && __enc !== 2) {
-    throw new EnvelopeError('ERR_ENVELOPE_UNSUPPORTED_VERSION', {
-      context: { received: typeof __enc === 'number' ? __enc : describe(__enc) },
-    });
-  }
+  const { __enc, kid, iv, ct, alg } = value as Record<string, unknown>;
+  if (__enc !== 1 && __enc !== 2) throw unsupported(typeof __enc === 'number' ? __enc : describe(__enc));
+  // Another suite is a later release's; an operator should upgrade, not restore the row.
+  if (typeof alg === 'string' && Object.hasOwn(value, 'alg') && alg !== 'A256GCM') throw unsupported('another suite');
+  for (const field of FIELDS) if (!Object.hasOwn(value, field)) throw malformed(field);
+  if (Reflect.ownKeys(value).length !== FIELDS.length) throw malformed('a field that no envelope has');
   if (typeof kid !== 'string' || !isKid(kid)) throw malformed('kid');
   if (typeof iv !== 'string') throw malformed('iv');
   if (typeof ct !== 'string') throw malformed('ct');
-  if (Object.keys(rest).length > 0) throw malformed('a field that no envelope has');
   return { __enc, kid, iv, ct };
+}
+
+function unsupported(received: string | number): EnvelopeError {
+  return new EnvelopeError('ERR_ENVELOPE_UNSUPPORTED_VERSION', { context: { received } });
 }
 
 function malformed(field: string): EnvelopeError {

@@ -4,7 +4,7 @@ const ENVELOPE_MESSAGES = {
   ERR_ENVELOPE_DECRYPT:
     'The envelope could not be decrypted. It was changed, belongs to another context, or was made under another key.',
   ERR_ENVELOPE_NOT_ENCRYPTED:
-    'The value is not a Keywright envelope. Encrypt it first, or read the column it really came from.',
+    'The value is not a Keywright envelope. If it is the JSON text of one, parse it; else encrypt it first, or read the column it really came from.',
   ERR_ENVELOPE_UNSUPPORTED_VERSION:
     'The envelope has a version or suite that this release does not know. Upgrade @keywright/envelope.',
   ERR_ENVELOPE_MALFORMED:
@@ -16,10 +16,13 @@ const ENVELOPE_MESSAGES = {
 } as const;
 
 const KEYRING_MESSAGES = {
+  ERR_KEYRING_INVALID_ARGUMENT: 'An argument is missing or not of the form it must have. The context names it.',
   ERR_KEYRING_KEY_MISSING:
-    'No encryption key is configured. Make one with `npx keywright-keygen` and set it in the environment; nothing is stored without it.',
+    'No encryption key is configured. Make one with `npx --package @keywright/envelope keywright-keygen` and set it in the environment; nothing is stored without it.',
   ERR_KEYRING_KEY_INVALID:
-    'An encryption key must be 32 bytes, given as padded base64 (44 characters), as hex (64 characters) or as a Uint8Array. Make one with `npx keywright-keygen`.',
+    'An encryption key must be 32 bytes, given as padded base64 (44 characters), as hex (64 characters) or as a Uint8Array. Make one with `npx --package @keywright/envelope keywright-keygen`.',
+  ERR_KEYRING_KEY_DUPLICATE:
+    'The same key is given under two ids (kid). A rotation needs a new key; keep one id for each.',
   ERR_KEYRING_KID_INVALID: 'A key id (kid) must have 1 to 64 characters out of A-Z, a-z, 0-9, "_" and "-".',
   ERR_KEYRING_KID_DUPLICATE: 'A key id (kid) is given twice. Give every key an id of its own and never reuse one.',
   ERR_KEYRING_KID_UNKNOWN:

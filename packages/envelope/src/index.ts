@@ -3,7 +3,7 @@ export { type Envelope, type EnvelopeInfo, type EnvelopeV1, type EnvelopeV2, isE
 export { EnvelopeError, type EnvelopeErrorCode, KeyringError, type KeyringErrorCode } from './errors.ts';
 export { inspectEnvelope } from './inspect.ts';
 export type { JsonInput, JsonValue } from './json.ts';
-export type { KeyState } from './key-entry.ts';
+export type { KeyState, V1UseHook } from './key-entry.ts';
 export type { KeyWrapper, WrapOptions, WrappedKey } from './key-wrapper.ts';
 export {
   type ContextOptions,
@@ -11,6 +11,7 @@ export {
   createKeyring,
   type KeyedMac,
   type Keyring,
+  type KeyringOptions,
 } from './keyring.ts';
 export { generateKeyBase64 } from './keys.ts';
 export {
@@ -21,4 +22,5 @@ export {
   rawCause,
 } from './keywright-error.ts';
 export type { Logger } from './logger.ts';
+export type { MacParts } from './mac.ts';
 export { type KeyringFromEnvOptions, keyringFromEnv } from './sources/env.ts';

@@ -1,4 +1,6 @@
+import { types } from 'node:util';
 import { EnvelopeError } from './errors.ts';
+import { MAX_PLAINTEXT_BYTES } from './formats/plaintext.ts';
 import { describe } from './keywright-error.ts';
 
 /** What `JSON.parse` returns. */
@@ -15,14 +17,22 @@ export type JsonInput = string | number | boolean | null | object;
 export function toJson(value: JsonInput): string {
   let text: string | undefined;
   try {
-    text = JSON.stringify(value);
+    text = emptied(value) ? undefined : JSON.stringify(value);
   } catch {
     text = undefined;
   }
-  if (text === undefined) {
-    throw new EnvelopeError('ERR_ENVELOPE_INVALID_VALUE', {
-      context: { argument: 'value', expected: 'a JSON value', received: describe(value) },
-    });
+  if (text === undefined) throw invalid('a JSON value', describe(value));
+  if (text.length > MAX_PLAINTEXT_BYTES / 3 && Buffer.byteLength(text) > MAX_PLAINTEXT_BYTES) {
+    throw invalid(`at most ${MAX_PLAINTEXT_BYTES} bytes`, `${Buffer.byteLength(text)} bytes`);
   }
   return text;
+}
+
+/** What JSON would turn into `{}` without a word: a promise that nobody awaited, a Map, a Set. */
+function emptied(value: unknown): boolean {
+  return types.isPromise(value) || types.isMap(value) || types.isSet(value);
+}
+
+function invalid(expected: string, received: string): EnvelopeError {
+  return new EnvelopeError('ERR_ENVELOPE_INVALID_VALUE', { context: { argument: 'value', expected, received } });
 }

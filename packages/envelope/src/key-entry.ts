@@ -21,8 +21,18 @@ const V1_MAX_USES = 2 ** 32;
 const V1_WARN_USES = 2 ** 31;
 
 /** Salts a reader remembers per key. A writer makes one an hour, so this spans a fleet. */
-const READER_CACHE = 1024;
+const READER_CACHE = 1024; // quick-lru keeps up to twice as many
 const MAC_PURPOSES = 16;
+
+/** Hears of every version 1 envelope: a host that persists the count hands it back as `v1Uses`. */
+export type V1UseHook = (kid: string, uses: number) => void;
+
+/** How the version 1 envelopes of a key are counted. */
+export interface V1Usage {
+  readonly uses: number;
+  readonly onUse: V1UseHook | undefined;
+  readonly logger: Logger | undefined;
+}
 
 /** A key, its state, and what was derived from it. Internal to the package. */
 export class KeyEntry {
@@ -30,20 +40,28 @@ export class KeyEntry {
   state: KeyState;
   v1Uses: number;
   readonly #logger: Logger | undefined;
+  readonly #onV1Use: V1UseHook | undefined;
+  #warned = false;
   #secret: KeyObject | undefined;
   #writer: MessageKey | undefined;
   #readers: QuickLRU<string, MessageKey> | undefined;
   readonly #macKeys = new Map<string, KeyObject>();
   readonly #prefixes = new Map<string, Uint8Array>();
 
-  constructor(kid: string, key: unknown, state: KeyState, v1Uses: number, logger?: Logger) {
+  constructor(kid: string, key: unknown, state: KeyState, v1: V1Usage) {
     const bytes = keyBytes(key, kid);
     this.kid = kid;
     this.state = state;
-    this.v1Uses = v1Uses;
-    this.#logger = logger;
+    this.v1Uses = v1.uses;
+    this.#logger = v1.logger;
+    this.#onV1Use = v1.onUse;
     this.#secret = createSecretKey(bytes);
     bytes.fill(0);
+  }
+
+  /** Whether this is the same key under another id. */
+  sameKeyAs(other: KeyEntry): boolean {
+    return this.#secret !== undefined && other.#secret !== undefined && this.#secret.equals(other.#secret);
   }
 
   /** The key itself. Only for an entry whose state was checked. */
@@ -55,9 +73,12 @@ export class KeyEntry {
   /** Counts one version 1 envelope; warns at 2^31, refuses at 2^32. */
   countV1(): void {
     if (this.v1Uses >= V1_MAX_USES) throw new KeyringError('ERR_KEYRING_KEY_EXHAUSTED', { context: { kid: this.kid } });
-    if (++this.v1Uses === V1_WARN_USES) {
+    this.v1Uses++;
+    this.#onV1Use?.(this.kid, this.v1Uses);
+    if (this.v1Uses >= V1_WARN_USES && !this.#warned) {
+      this.#warned = true;
       this.#logger?.warn(
-        `Key ${this.kid} has made 2^31 version 1 envelopes; it is refused at 2^32. Activate a new key.`,
+        `Key ${this.kid} has made over 2^31 version 1 envelopes; it is refused at 2^32. Activate a new key.`,
       );
     }
   }

@@ -1,29 +1,38 @@
-import type { EncryptionContext } from './context.ts';
-import { type Envelope, type EnvelopeV2, readEnvelope } from './envelope.ts';
+import { types } from 'node:util';
+import { contextPairs, type EncryptionContext } from './context.ts';
+import { type EnvelopeV2, readEnvelope } from './envelope.ts';
 import { EnvelopeError, KeyringError } from './errors.ts';
+import { MAX_PLAINTEXT_BYTES } from './formats/plaintext.ts';
 import { openV1 } from './formats/v1.ts';
 import { openBytes, readBytes, sealBytes } from './formats/v2-bytes.ts';
 import { openObject, sealObject } from './formats/v2-object.ts';
+import { isBytes } from './internal/bytes.ts';
 import { type JsonInput, type JsonValue, toJson } from './json.ts';
-import { KeyEntry, type KeyState } from './key-entry.ts';
+import { KeyEntry, type KeyState, type V1UseHook } from './key-entry.ts';
 import type { KeyWrapper, WrapOptions, WrappedKey } from './key-wrapper.ts';
 import { checkKid } from './keys.ts';
 import { describe } from './keywright-error.ts';
 import type { Logger } from './logger.ts';
-import { macMatches, macOf } from './mac.ts';
+import { checkMacInput, type MacParts, macMatches, macOf } from './mac.ts';
 
-export interface CreateKeyringOptions {
+/** What every way to make a keyring takes besides its keys. */
+export interface KeyringOptions {
+  /**
+   * Version 1 envelopes that each key has made so far, as {@link KeyringOptions.onV1Use} reported them to the host.
+   * @default every key starts at 0
+   */
+  readonly v1Uses?: Readonly<Record<string, number>>;
+  /** Hears of every version 1 envelope with the count so far, so that a host can persist it. */
+  readonly onV1Use?: V1UseHook;
+  /** Hears of keys that near their limit of use. @default silence */
+  readonly logger?: Logger;
+}
+
+export interface CreateKeyringOptions extends KeyringOptions {
   /** kid → 32 bytes as padded base64, hex or Uint8Array. The bytes are copied; wipe yours. */
   readonly keys: Readonly<Record<string, string | Uint8Array>>;
   /** The key that encrypts. The others only decrypt. */
   readonly activeKid: string;
-  /**
-   * Version 1 envelopes that each key has made so far, as a host has persisted them from {@link Keyring.v1Uses}.
-   * @default every key starts at 0
-   */
-  readonly v1Uses?: Readonly<Record<string, number>>;
-  /** Hears of keys that near their limit of use. @default silence */
-  readonly logger?: Logger;
 }
 
 export interface ContextOptions {
@@ -49,7 +58,7 @@ let entryFor: (keyring: Keyring, kid: string) => KeyEntry;
 export class Keyring implements KeyWrapper {
   readonly provider = 'keyring';
   readonly #entries = new Map<string, KeyEntry>();
-  readonly #logger: Logger | undefined;
+  readonly #options: KeyringOptions;
   #active: KeyEntry;
 
   static {
@@ -58,14 +67,13 @@ export class Keyring implements KeyWrapper {
 
   /** Use {@link createKeyring}. */
   constructor(options: CreateKeyringOptions) {
+    this.#options = options;
     const activeKid = checkKid(options.activeKid);
     for (const [kid, key] of Object.entries(options.keys)) {
-      const state = kid === activeKid ? 'active' : 'decrypt-only';
-      this.#entries.set(checkKid(kid), new KeyEntry(kid, key, state, options.v1Uses?.[kid] ?? 0, options.logger));
+      this.#put(kid, key, kid === activeKid ? 'active' : 'decrypt-only');
     }
     if (this.#entries.size === 0) throw new KeyringError('ERR_KEYRING_KEY_MISSING');
     this.#active = this.#find(activeKid);
-    this.#logger = options.logger;
   }
 
   get activeKid(): string {
@@ -82,7 +90,9 @@ export class Keyring implements KeyWrapper {
    * @throws EnvelopeError `ERR_ENVELOPE_INVALID_CONTEXT`, `ERR_ENVELOPE_INVALID_VALUE`
    */
   encrypt(value: JsonInput, options: ContextOptions): EnvelopeV2 {
-    return sealObject(this.#active, options?.context, toJson(value));
+    const json = toJson(value);
+    const context = contextPairs(options?.context);
+    return sealObject(this.#active, context, json);
   }
 
   /**
@@ -93,10 +103,11 @@ export class Keyring implements KeyWrapper {
    * `ERR_ENVELOPE_UNSUPPORTED_VERSION`, `ERR_ENVELOPE_MALFORMED` for what is no envelope; KeyringError
    * `ERR_KEYRING_KID_UNKNOWN`, `ERR_KEYRING_KEY_NOT_USABLE`
    */
-  decrypt(envelope: Envelope | unknown, options: ContextOptions): JsonValue {
+  decrypt(envelope: unknown, options: ContextOptions): JsonValue {
     const read = readEnvelope(envelope);
+    const context = contextPairs(options?.context);
     const entry = this.#usable(read.kid);
-    return read.__enc === 2 ? openObject(entry, options?.context, read) : openV1(entry, read);
+    return opened(read.__enc === 2 ? openObject(entry, context, read) : openV1(entry, read));
   }
 
   /**
@@ -104,13 +115,25 @@ export class Keyring implements KeyWrapper {
    * @throws EnvelopeError `ERR_ENVELOPE_INVALID_CONTEXT`, `ERR_ENVELOPE_INVALID_VALUE`
    */
   encryptBytes(plaintext: Uint8Array, options: ContextOptions): Buffer {
-    return sealBytes(this.#active, options?.context, checkBytes(plaintext));
+    if (!isBytes(plaintext) || plaintext.byteLength > MAX_PLAINTEXT_BYTES) {
+      throw new EnvelopeError('ERR_ENVELOPE_INVALID_VALUE', {
+        context: { expected: `a Uint8Array of at most ${MAX_PLAINTEXT_BYTES} bytes`, received: describe(plaintext) },
+      });
+    }
+    const context = contextPairs(options?.context);
+    return sealBytes(this.#active, context, plaintext);
   }
 
   /** Opens a bytes envelope, into memory that the caller may wipe. Throws as {@link decrypt} does. */
   decryptBytes(envelope: Uint8Array, options: ContextOptions): Buffer {
-    const layout = readBytes(checkBytes(envelope));
-    return openBytes(this.#usable(layout.kid), options?.context, layout);
+    if (!isBytes(envelope)) {
+      throw new EnvelopeError('ERR_ENVELOPE_NOT_ENCRYPTED', {
+        context: { expected: 'Uint8Array', received: describe(envelope) },
+      });
+    }
+    const context = contextPairs(options?.context);
+    const layout = readBytes(envelope);
+    return opened(openBytes(this.#usable(layout.kid), context, layout));
   }
 
   /**
@@ -118,7 +141,8 @@ export class Keyring implements KeyWrapper {
    * the PAE of `parts`.
    * @param purpose a constant of the code that calls, such as `secrets.binding`; never user input
    */
-  mac(purpose: string, parts: readonly (string | Uint8Array)[]): KeyedMac {
+  mac(purpose: string, parts: MacParts): KeyedMac {
+    checkMacInput(purpose, parts);
     return { kid: this.#active.kid, mac: macOf(this.#active.macKey(purpose), parts) };
   }
 
@@ -126,8 +150,9 @@ export class Keyring implements KeyWrapper {
    * Whether `mac` was made by {@link mac} under the key `keyed.kid`, for this purpose and these parts.
    * @throws KeyringError `ERR_KEYRING_KID_UNKNOWN`, `ERR_KEYRING_KEY_NOT_USABLE`
    */
-  verifyMac(purpose: string, parts: readonly (string | Uint8Array)[], keyed: KeyedMac): boolean {
-    return macMatches(macOf(this.#usable(keyed.kid).macKey(purpose), parts), keyed.mac);
+  verifyMac(purpose: string, parts: MacParts, keyed: KeyedMac): boolean {
+    checkMacInput(purpose, parts);
+    return macMatches(macOf(this.#usable(keyed?.kid).macKey(purpose), parts), keyed.mac);
   }
 
   async wrapKey(key: Uint8Array, options: WrapOptions): Promise<WrappedKey> {
@@ -135,7 +160,11 @@ export class Keyring implements KeyWrapper {
   }
 
   async unwrapKey(wrapped: WrappedKey, options: WrapOptions): Promise<Uint8Array> {
-    return this.decryptBytes(wrapped.wrapped, options);
+    const key = this.decryptBytes(wrapped.wrapped, options);
+    // The stored id decides which root keys are still needed: it must be the one that was really used.
+    if (readBytes(wrapped.wrapped).kid === wrapped.kid) return key;
+    key.fill(0);
+    return opened<Uint8Array>(undefined);
   }
 
   async checkValue(kid: string): Promise<Uint8Array> {
@@ -161,8 +190,7 @@ export class Keyring implements KeyWrapper {
    * @throws KeyringError `ERR_KEYRING_KID_DUPLICATE`, also for the id of a destroyed key; `ERR_KEYRING_KEY_INVALID`
    */
   add(kid: string, key: string | Uint8Array): void {
-    if (this.#entries.has(checkKid(kid))) throw new KeyringError('ERR_KEYRING_KID_DUPLICATE', { context: { kid } });
-    this.#entries.set(kid, new KeyEntry(kid, key, 'decrypt-only', 0, this.#logger));
+    this.#put(kid, key, 'decrypt-only');
   }
 
   /** Makes a decrypt-only key the active one; the one that was active decrypts from now on. */
@@ -204,8 +232,20 @@ export class Keyring implements KeyWrapper {
     };
   }
 
+  #put(kid: string, key: unknown, state: KeyState): void {
+    if (this.#entries.has(checkKid(kid))) throw new KeyringError('ERR_KEYRING_KID_DUPLICATE', { context: { kid } });
+    const { v1Uses = {}, onV1Use: onUse, logger } = this.#options;
+    const uses = Object.hasOwn(v1Uses, kid) ? v1Uses[kid] : 0;
+    if (!Number.isSafeInteger(uses) || Number(uses) < 0) throw invalidArgument('v1Uses', 'counts of 0 or more', uses);
+    const entry = new KeyEntry(kid, key, state, { uses: Number(uses), onUse, logger });
+    for (const other of this.#entries.values()) {
+      if (entry.sameKeyAs(other)) throw new KeyringError('ERR_KEYRING_KEY_DUPLICATE', { context: { kid } });
+    }
+    this.#entries.set(kid, entry);
+  }
+
   #find(kid: string): KeyEntry {
-    const entry = this.#entries.get(kid);
+    const entry = this.#entries.get(checkKid(kid));
     if (entry === undefined) throw new KeyringError('ERR_KEYRING_KID_UNKNOWN', { context: { kid } });
     return entry;
   }
@@ -239,17 +279,27 @@ export class Keyring implements KeyWrapper {
  * ```
  */
 export function createKeyring(options: CreateKeyringOptions): Keyring {
-  return new Keyring(options);
+  const keys: unknown = options?.keys;
+  if (typeof keys !== 'object' || keys === null || types.isMap(keys)) {
+    throw invalidArgument('keys', 'an object of kid to key', keys);
+  }
+  return new Keyring({ ...options });
 }
 
 /** The usable entry of a key, for the formats that this package writes outside the class. */
 export function usableEntry(keyring: Keyring, kid: string): KeyEntry {
+  if (!(keyring instanceof Keyring)) throw invalidArgument('keyring', 'a keyring of this package', keyring);
   return entryFor(keyring, kid);
 }
 
-function checkBytes(value: unknown): Uint8Array {
-  if (value instanceof Uint8Array) return value;
-  throw new EnvelopeError('ERR_ENVELOPE_INVALID_VALUE', {
-    context: { expected: 'Uint8Array', received: describe(value) },
+/** The one place where decryption fails: the same error, and the same line of a stack, for every reason. */
+function opened<T>(value: T | undefined): T {
+  if (value !== undefined) return value;
+  throw new EnvelopeError('ERR_ENVELOPE_DECRYPT');
+}
+
+function invalidArgument(argument: string, expected: string, received: unknown): KeyringError {
+  return new KeyringError('ERR_KEYRING_INVALID_ARGUMENT', {
+    context: { argument, expected, received: describe(received) },
   });
 }

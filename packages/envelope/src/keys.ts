@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { KeyringError } from './errors.ts';
 import { base64Decode } from './internal/base64.ts';
+import { isBytes } from './internal/bytes.ts';
 import { describe } from './keywright-error.ts';
 
 /** Length of every key, in bytes. */
@@ -8,6 +9,7 @@ export const KEY_BYTES = 32;
 
 const KID = /^[A-Za-z0-9_-]{1,64}$/;
 const HEX = /^[0-9a-fA-F]{64}$/;
+const BASE64_LENGTH = 44;
 
 /** 32 random bytes as padded base64 (44 characters), the form that every key source reads. */
 export function generateKeyBase64(): string {
@@ -31,18 +33,23 @@ export function isKid(kid: string): boolean {
  */
 export function keyBytes(key: unknown, kid: string): Buffer {
   const bytes = decode(key);
-  if (bytes?.byteLength === KEY_BYTES) return bytes;
+  if (bytes !== undefined) return bytes;
   throw new KeyringError('ERR_KEYRING_KEY_INVALID', {
     context: { kid, expected: '32 bytes as base64, hex or Uint8Array', received: describe(key) },
   });
 }
 
 function decode(key: unknown): Buffer | undefined {
-  if (key instanceof Uint8Array) {
-    const copy = Buffer.allocUnsafeSlow(key.byteLength);
+  if (isBytes(key) && key.byteLength === KEY_BYTES) {
+    const copy = Buffer.allocUnsafeSlow(KEY_BYTES);
     copy.set(key);
     return copy;
   }
   if (typeof key !== 'string') return undefined;
-  return HEX.test(key) ? Buffer.from(key, 'hex') : base64Decode(key);
+  if (HEX.test(key)) {
+    const bytes = Buffer.allocUnsafeSlow(KEY_BYTES);
+    bytes.write(key, 'hex');
+    return bytes;
+  }
+  return key.length === BASE64_LENGTH && key.endsWith('=') && !key.endsWith('==') ? base64Decode(key) : undefined;
 }

@@ -1,3 +1,5 @@
+import { types } from 'node:util';
+
 const CONTEXT_FIELDS = [
   'argument',
   'count',
@@ -103,8 +105,8 @@ class ScrubbedCause extends Error {
   }
 }
 
-// A key pasted where its id belongs is a valid id: it must not be echoed.
-const HEX_KEY = /^[0-9a-fA-F]{64}$/;
+// What could be a 32-byte key as hex or base64, pasted where an id or a name belongs, is not echoed.
+const LIKE_A_KEY = /^(?:[0-9a-fA-F]{64}|[A-Za-z0-9+/_-]{43}=?)$/;
 const IDENTIFIER = /^[A-Za-z0-9_.]{1,64}$/;
 
 function scrubCause(cause: unknown): Error {
@@ -133,7 +135,8 @@ function allowListed(context: ErrorContext | undefined): ErrorContext {
   if (context !== undefined) {
     for (const field of CONTEXT_FIELDS) {
       const value = context[field];
-      if (typeof value === 'string') kept[field] = HEX_KEY.test(value) ? '64 hex digits' : value.slice(0, 256);
+      if (typeof value === 'string')
+        kept[field] = LIKE_A_KEY.test(value) ? 'withheld: it could be a key' : value.slice(0, 256);
       else if (typeof value === 'number') kept[field] = value;
     }
   }
@@ -144,6 +147,6 @@ function allowListed(context: ErrorContext | undefined): ErrorContext {
 export function describe(value: unknown): string {
   if (value === null) return 'null';
   if (typeof value === 'string') return `string of length ${value.length}`;
-  if (value instanceof Uint8Array) return `${value.byteLength} bytes`;
-  return Array.isArray(value) ? 'array' : typeof value;
+  if (types.isUint8Array(value)) return `${value.byteLength} bytes`;
+  return types.isProxy(value) ? 'proxy' : Array.isArray(value) ? 'array' : typeof value;
 }

@@ -1,5 +1,4 @@
-import { createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
-import { randomInto } from './internal/nonces.ts';
+import { createSecretKey, hkdfSync, type KeyObject, randomFillSync } from 'node:crypto';
 import { pae } from './internal/pae.ts';
 
 export const SALT_BYTES = 16;
@@ -48,8 +47,7 @@ export function deriveMessageKey(secret: KeyObject, suiteId: string, kid: string
 
 /** A message key under a fresh random salt, its first message already counted. */
 export function newMessageKey(secret: KeyObject, suiteId: string, kid: string): MessageKey {
-  const salt = Buffer.allocUnsafeSlow(SALT_BYTES);
-  randomInto(salt, 0, SALT_BYTES);
+  const salt = randomFillSync(Buffer.allocUnsafeSlow(SALT_BYTES));
   const message = deriveMessageKey(secret, suiteId, kid, salt);
   message.mayWrite();
   return message;

@@ -77,17 +77,56 @@ describe('an object that only looks encrypted', () => {
   });
 });
 
+describe('a document of an object mapper', () => {
+  /** Fields are getters of the prototype, as mongoose has them. */
+  class Document {
+    readonly #fields: Record<string, unknown>;
+    constructor(fields: Record<string, unknown>) {
+      this.#fields = fields;
+    }
+    get __enc(): unknown {
+      return this.#fields.__enc;
+    }
+    toJSON(): object {
+      return { ...this.#fields };
+    }
+  }
+
+  it('that holds an envelope is decrypted, and left alone by encryption', () => {
+    const document = new Document(encryptCredentials(credentials, keyring));
+    expect(decryptCredentials<unknown>(document, keyring)).toEqual(credentials);
+    expect(encryptCredentials(document, keyring)).toBe(document);
+  });
+
+  it('that only inherits a marker never passes for plaintext', () => {
+    const error = thrown(() => decryptCredentials(Object.create({ __enc: 1 }), keyring));
+    expect(error.code).toBe('ERR_ENVELOPE_NOT_ENCRYPTED');
+  });
+});
+
+describe('a missing keyring', () => {
+  it('is a typed error', () => {
+    expect(thrown(() => encryptCredentials('x', undefined as never)).code).toBe('ERR_KEYRING_INVALID_ARGUMENT');
+  });
+});
+
 describe('the number of version 1 envelopes under a key', () => {
   it('is counted from where the host left off, warned of at 2^31 and refused at 2^32', () => {
     const warnings: string[] = [];
     const logger: Logger = { info: () => undefined, error: () => undefined, warn: (text) => void warnings.push(text) };
-    const make = (v1: number) => createKeyring({ keys: KEYS, activeKid: 'v1', v1Uses: { v1 }, logger });
+    const counts: number[] = [];
+    const onV1Use = (_kid: string, uses: number): void => void counts.push(uses);
+    const make = (v1: number) => createKeyring({ keys: KEYS, activeKid: 'v1', v1Uses: { v1 }, logger, onV1Use });
     const half = make(2 ** 31 - 2);
     encryptCredentials('x', half);
     expect(warnings).toEqual([]);
     encryptCredentials('x', half);
+    expect(warnings).toHaveLength(1);
     encryptCredentials('x', half);
     expect(warnings).toHaveLength(1);
+    expect(counts).toEqual([2 ** 31 - 1, 2 ** 31, 2 ** 31 + 1]);
+    encryptCredentials('x', make(2 ** 31 + 7));
+    expect(warnings).toHaveLength(2);
     expect(half.v1Uses('v1')).toBe(2 ** 31 + 1);
     const full = make(2 ** 32 - 1);
     const last = encryptCredentials('last', full);

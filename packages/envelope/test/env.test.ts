@@ -66,6 +66,7 @@ describe.each([
     expect(error).toMatchObject({ code, name: 'KeyringError' });
     const shown = inspect(error, { showHidden: true }) + JSON.stringify(error) + error.stack;
     for (const key of [K1, K2]) expect(shown).not.toContain(key);
+    if (code === 'ERR_KEYRING_KEY_INVALID') expect(shown).toContain(`${prefix}_KEY`);
     if (code === 'ERR_KEYRING_KEY_MISSING' && !('KEYS' in values)) expect(shown).toContain(`${prefix}_KEY`);
   });
 });

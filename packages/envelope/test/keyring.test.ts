@@ -1,5 +1,8 @@
+import { createHmac } from 'node:crypto';
 import { inspect } from 'node:util';
 import { createKeyring, generateKeyBase64 } from '@keywright/envelope';
+import { hkdf } from '@noble/hashes/hkdf.js';
+import { sha512 } from '@noble/hashes/sha2.js';
 import { describe, expect, it } from 'vitest';
 import { CONTEXT, KEYS, testKeyring, thrown } from './support.ts';
 
@@ -61,11 +64,53 @@ describe('createKeyring', () => {
     expect(error).toMatchObject({ code: 'ERR_KEYRING_KID_UNKNOWN', context: { kid: 'v3' } });
   });
 
-  it('does not echo a key that stands where its id belongs', () => {
-    const key = Buffer.from(KEYS.v2).toString('hex');
-    const error = thrown(() => createKeyring({ keys: { v1: key }, activeKid: key }));
-    expect(error.code).toBe('ERR_KEYRING_KID_UNKNOWN');
-    expect(inspect(error) + JSON.stringify(error)).not.toContain(key);
+  it.each(['hex', 'base64', 'base64url'] as const)(
+    'does not echo a key that stands where its id belongs: %s',
+    (form) => {
+      const key = Buffer.from(KEYS.v2).toString(form);
+      const keyring = testKeyring();
+      for (const work of [
+        () => createKeyring({ keys: { v1: KEYS.v2 }, activeKid: key }),
+        () => keyring.activate(key),
+        () => keyring.state(key),
+      ]) {
+        const error = thrown(work);
+        expect(error.code).toMatch(/^ERR_KEYRING_KID_/);
+        expect(inspect(error) + JSON.stringify(error)).not.toContain(key);
+      }
+    },
+  );
+});
+
+describe('createKeyring', () => {
+  it.each<[string, unknown]>([
+    ['nothing', undefined],
+    ['no keys', { activeKid: 'v1' }],
+    ['null for keys', { keys: null, activeKid: 'v1' }],
+    ['a Map of keys', { keys: new Map([['v1', KEYS.v1]]), activeKid: 'v1' }],
+    ['a count that is no number', { keys: KEYS, activeKid: 'v1', v1Uses: { v1: Number.NaN } }],
+    ['a negative count', { keys: KEYS, activeKid: 'v1', v1Uses: { v1: -1 } }],
+    ['a count as text', { keys: KEYS, activeKid: 'v1', v1Uses: { v1: '7' } }],
+  ])('refuses %s', (_what, options) => {
+    expect(thrown(() => createKeyring(options as never)).code).toBe('ERR_KEYRING_INVALID_ARGUMENT');
+  });
+
+  it('counts from 0 for a kid that every object has as a member', () => {
+    const keyring = createKeyring({ keys: { constructor: KEYS.v1 }, activeKid: 'constructor', v1Uses: {} });
+    expect(keyring.v1Uses('constructor')).toBe(0);
+  });
+
+  it('refuses one key under two ids', () => {
+    const error = thrown(() => createKeyring({ keys: { a: KEYS.v1, b: base64(KEYS.v1) }, activeKid: 'a' }));
+    expect(error).toMatchObject({ code: 'ERR_KEYRING_KEY_DUPLICATE', context: { kid: 'b' } });
+    expect(thrown(() => testKeyring().add('v3', KEYS.v2)).code).toBe('ERR_KEYRING_KEY_DUPLICATE');
+  });
+
+  it('refuses a key whose memory was given away', () => {
+    const key = Uint8Array.from(KEYS.v1);
+    structuredClone(key.buffer, { transfer: [key.buffer] });
+    expect(thrown(() => createKeyring({ keys: { k: key }, activeKid: 'k' })).code).toBe('ERR_KEYRING_KEY_INVALID');
+    expect(thrown(() => testKeyring().encryptBytes(key, { context: {} })).code).toBe('ERR_ENVELOPE_INVALID_VALUE');
   });
 });
 
@@ -128,6 +173,10 @@ describe('key states', () => {
 
   it('refuse an unknown kid everywhere', () => {
     const keyring = twoKeys();
+    for (const bad of ['a b', '', generateKeyBase64()]) {
+      expect(thrown(() => keyring.add(bad, KEYS.v1)).code).toBe('ERR_KEYRING_KID_INVALID');
+      expect(thrown(() => keyring.activate(bad)).code).toBe('ERR_KEYRING_KID_INVALID');
+    }
     const works = [
       () => keyring.state('v3'),
       () => keyring.activate('v3'),
@@ -147,6 +196,11 @@ describe('a keyring as a wrapper of keys', () => {
     expect(wrapped.kid).toBe('v1');
     const context = { kind: 'tenant-kek', tenant: 'acme', kek: '1' };
     expect(Buffer.from(await keyring.unwrapKey(wrapped, { context }))).toEqual(KEYS.v2);
+    for (const kid of ['v2', 'nope']) {
+      await expect(keyring.unwrapKey({ ...wrapped, kid }, { context })).rejects.toMatchObject({
+        code: 'ERR_ENVELOPE_DECRYPT',
+      });
+    }
     await expect(keyring.unwrapKey(wrapped, { context: { ...context, tenant: 'globex' } })).rejects.toMatchObject({
       code: 'ERR_ENVELOPE_DECRYPT',
     });
@@ -159,11 +213,66 @@ describe('a keyring as a wrapper of keys', () => {
     expect(await keyring.verifyCheckValue('v1', value)).toBe(true);
     expect(await keyring.verifyCheckValue('v2', value)).toBe(false);
     expect(await keyring.verifyCheckValue('v1', value.subarray(1))).toBe(false);
+    expect(await keyring.verifyCheckValue('v1', value.subarray(0, 7))).toBe(false);
+    expect(await keyring.verifyCheckValue('v1', new Uint8Array(0))).toBe(false);
+    // frozen: databases hold it
+    expect(Buffer.from(value).toString('hex')).toBe(
+      createHmac('sha256', KEYS.v1).update('keywright/check-value').digest('hex').slice(0, 16),
+    );
     await expect(keyring.checkValue('v3')).rejects.toMatchObject({ code: 'ERR_KEYRING_KID_UNKNOWN' });
   });
 });
 
+describe('a key that may not be used', () => {
+  it('is refused by every method, not only for objects', async () => {
+    const keyring = testKeyring();
+    const bytes = keyring.encryptBytes(KEYS.v2, { context: CONTEXT });
+    const keyed = keyring.mac('test', ['x']);
+    const value = await keyring.checkValue('v1');
+    keyring.activate('v2');
+    keyring.disable('v1');
+    const code = 'ERR_KEYRING_KEY_NOT_USABLE';
+    expect(thrown(() => keyring.decryptBytes(bytes, { context: CONTEXT })).code).toBe(code);
+    expect(thrown(() => keyring.verifyMac('test', ['x'], keyed)).code).toBe(code);
+    await expect(keyring.checkValue('v1')).rejects.toMatchObject({ code });
+    await expect(keyring.verifyCheckValue('v1', value)).rejects.toMatchObject({ code });
+    await expect(keyring.unwrapKey({ kid: 'v1', wrapped: bytes }, { context: CONTEXT })).rejects.toMatchObject({
+      code,
+    });
+  });
+});
+
 describe('mac', () => {
+  it('is HMAC-SHA-256 of the PAE of the parts under HKDF-SHA-512 of key, kid and purpose', () => {
+    const pae = (...parts: Buffer[]): Buffer => {
+      const le64 = (n: number): Buffer => Buffer.from([n, 0, 0, 0, 0, 0, 0, 0]);
+      return Buffer.concat([le64(parts.length), ...parts.flatMap((part) => [le64(part.length), part])]);
+    };
+    const info = pae(Buffer.from('keywright/mac'), Buffer.from('v2'), Buffer.from('test.purpose'));
+    const key = hkdf(sha512, KEYS.v2, undefined, info, 32);
+    const expected = createHmac('sha256', key)
+      .update(pae(Buffer.from('é'), KEYS.v1))
+      .digest();
+    expect(testKeyring('v2').mac('test.purpose', ['é', KEYS.v1])).toEqual({ kid: 'v2', mac: expected });
+  });
+
+  it.each<[string, unknown, unknown]>([
+    ['a lone surrogate', 'p', ['a\ud800']],
+    ['a purpose with a lone surrogate', 'p\ud800', ['a']],
+    ['a number', 'p', [1]],
+    ['an ArrayBuffer, whose bytes nobody would read', 'p', [new ArrayBuffer(8)]],
+    ['another typed array', 'p', [new Uint16Array(4)]],
+    ['no list', 'p', 'a'],
+    ['no purpose', undefined, ['a']],
+  ])('refuses %s, which has no one encoding', (_what, purpose, parts) => {
+    const keyring = testKeyring();
+    expect(thrown(() => keyring.mac(purpose as never, parts as never)).code).toBe('ERR_ENVELOPE_INVALID_VALUE');
+    const keyed = keyring.mac('p', []);
+    expect(thrown(() => keyring.verifyMac(purpose as never, parts as never, keyed)).code).toBe(
+      'ERR_ENVELOPE_INVALID_VALUE',
+    );
+  });
+
   it('covers key, purpose and every part', () => {
     const keyring = testKeyring();
     const keyed = keyring.mac('test.purpose', ['a', 'bc', KEYS.v1]);

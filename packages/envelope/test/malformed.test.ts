@@ -27,6 +27,14 @@ describe('what is no envelope', () => {
     ['a kid of 65 characters', { ...envelope, kid: 'v'.repeat(65) }, 'ERR_ENVELOPE_MALFORMED'],
     ['an unknown field', { ...envelope, note: 'rides along' }, 'ERR_ENVELOPE_MALFORMED'],
     ['an alg where none belongs', { ...envelope, alg: 'A256GCM' }, 'ERR_ENVELOPE_MALFORMED'],
+    ['the alg of a later suite', { ...envelope, alg: 'XC20P' }, 'ERR_ENVELOPE_UNSUPPORTED_VERSION'],
+    ['a hidden field', Object.defineProperty({ ...envelope }, 'note', { value: 1 }), 'ERR_ENVELOPE_MALFORMED'],
+    ['a field named by a symbol', { ...envelope, [Symbol('note')]: 1 }, 'ERR_ENVELOPE_MALFORMED'],
+    [
+      'an inherited kid',
+      Object.assign(Object.create({ kid: 'v1' }), { __enc: 2, iv: '', ct: '', x: 1 }),
+      'ERR_ENVELOPE_MALFORMED',
+    ],
     ['an unknown kid', { ...envelope, kid: 'v9' }, 'ERR_KEYRING_KID_UNKNOWN'],
     ['a kid that every object has', { ...envelope, kid: 'constructor' }, 'ERR_KEYRING_KID_UNKNOWN'],
     ['a kid that every object has, another', { ...envelope, kid: '__proto__' }, 'ERR_KEYRING_KID_UNKNOWN'],
@@ -54,6 +62,38 @@ describe('what is no envelope', () => {
     if (code !== 'ERR_ENVELOPE_DECRYPT') expect(thrown(() => inspectEnvelope(input)).code).toBe(code);
   });
 
+  it('is never shown, whatever stands in its version', () => {
+    const error = thrown(() => keyring.decrypt({ ...envelope, __enc: 'sk_live_secret' }, { context: CONTEXT }));
+    expect(error.code).toBe('ERR_ENVELOPE_UNSUPPORTED_VERSION');
+    expect(JSON.stringify(error)).not.toContain('sk_live_secret');
+  });
+
+  it('is not an envelope when it cannot even be looked at', () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    expect(isEncrypted(proxy)).toBe(false);
+    const hostile = { ...envelope };
+    Object.defineProperty(hostile, 'kid', {
+      enumerable: true,
+      get: () => {
+        throw new Error('no');
+      },
+    });
+    expect(isEncrypted(hostile)).toBe(false);
+  });
+
+  it('is read once: a field that changes between two looks is one field', () => {
+    const reads: string[] = [];
+    const watched = new Proxy(envelope, {
+      get: (target, field, receiver) => {
+        reads.push(String(field));
+        return Reflect.get(target, field, receiver);
+      },
+    });
+    expect(keyring.decrypt(watched, { context: CONTEXT })).toBe('x');
+    expect(reads.toSorted()).toEqual(['__enc', 'alg', 'ct', 'iv', 'kid']);
+  });
+
   it('is told apart from what is one', () => {
     expect(isEncrypted(envelope)).toBe(true);
     expect(isEncrypted({ __enc: 1, kid: 'v1', iv: '', ct: '' })).toBe(true);
@@ -72,6 +112,9 @@ describe('values that cannot be encrypted', () => {
     ['a function', () => 1],
     ['a symbol', Symbol('x')],
     ['a bigint', 1n],
+    ['a promise that nobody awaited', Promise.resolve('x')],
+    ['a Map', new Map([['apiKey', 'x']])],
+    ['a Set', new Set(['x'])],
     ['a cycle', cyclic],
     [
       'a toJSON that throws',
@@ -93,7 +136,7 @@ describe('values that cannot be encrypted', () => {
       'ERR_ENVELOPE_INVALID_VALUE',
     );
     expect(thrown(() => keyring.decryptBytes(value as never, { context: CONTEXT })).code).toBe(
-      'ERR_ENVELOPE_INVALID_VALUE',
+      'ERR_ENVELOPE_NOT_ENCRYPTED',
     );
   });
 });
@@ -111,6 +154,8 @@ describe('contexts that bind nothing or not for sure', () => {
     ['a Map, which has no members', { context: new Map([['tenant', 'acme']]) }],
     ['an instance', { context: new Row() }],
     ['an array', { context: ['acme'] }],
+    ['a symbol as a key', { context: { [Symbol('tenant')]: 'acme' } }],
+    ['inherited pairs', { context: Object.create(Object.assign(Object.create(null), { tenant: 'acme' })) }],
     ['a number', { context: { tenant: 42 } }],
     ['undefined', { context: { tenant: undefined } }],
     ['a nested object', { context: { tenant: { id: 'acme' } } }],
@@ -122,6 +167,11 @@ describe('contexts that bind nothing or not for sure', () => {
     expect(thrown(() => keyring.encryptBytes(Buffer.from('x'), options as never)).code).toBe(
       'ERR_ENVELOPE_INVALID_CONTEXT',
     );
+  });
+
+  it('names the pair that is wrong', () => {
+    const context = { tenant: 'acme', id: 42 } as never;
+    expect(thrown(() => keyring.encrypt('x', { context }))).toMatchObject({ context: { field: 'id' } });
   });
 
   it('a context without a prototype is as good as another', () => {

@@ -4,6 +4,7 @@ import { checkTenantId, checkText, invalidArgument } from './arguments.ts';
 import { AuditLog } from './audit/audit-log.ts';
 import { Connections } from './connections.ts';
 import { databaseError, typed } from './internal/database-error.ts';
+import { lockedTransaction } from './internal/transactions.ts';
 import { type RootRotation, type RotateRootOptions, rotateRoot } from './keys/rotate-root.ts';
 import { TenantKeys } from './keys/tenant-keys.ts';
 import { type MigrationStatus, runMigrations } from './migrations/index.ts';
@@ -187,9 +188,17 @@ async function migrate(
 ): Promise<MigrationStatus> {
   return await typed('migrate', async () => {
     const inside = connections.callersTransaction(trx);
-    if (inside !== undefined) return await runMigrations(inside, connections.dialect, tables);
-    return await connections
-      .reader(undefined)
-      .transaction((own) => runMigrations(own, connections.dialect, tables), connections.dialect.transaction);
+    const { dialect } = connections;
+    if (inside !== undefined) {
+      await dialect.lockForMigration(inside, tables);
+      return await runMigrations(inside, dialect, tables);
+    }
+    // Replicas that start together take turns; the later ones find nothing to do.
+    return await lockedTransaction(
+      connections.reader(undefined),
+      dialect,
+      (own) => dialect.lockForMigration(own, tables),
+      (own) => runMigrations(own, dialect, tables),
+    );
   });
 }

@@ -1,4 +1,4 @@
-import { type Envelope, hasMarker } from '../envelope.ts';
+import type { Envelope } from '../envelope.ts';
 import { sealV1 } from '../formats/v1.ts';
 import { type JsonInput, type JsonValue, toJson } from '../json.ts';
 import { type Keyring, usableEntry } from '../keyring.ts';
@@ -17,7 +17,7 @@ const NOTHING_BOUND = { context: {} } as const;
  * `CONNECTOR_CRED_ACTIVE_KID`. Throws at start-up where nothing is set or both forms are, as `keyringFromEnv` of the
  * main entry does.
  */
-export function keyringFromEnv(options: Pick<KeyringFromEnvOptions, 'env' | 'logger'> = {}): Keyring {
+export function keyringFromEnv(options: Omit<KeyringFromEnvOptions, 'prefix'> = {}): Keyring {
   return readEnv({ ...options, prefix: 'CONNECTOR_CRED' });
 }
 
@@ -40,24 +40,43 @@ export function keyringFromEnv(options: Pick<KeyringFromEnvOptions, 'env' | 'log
  * ```
  */
 export function encryptCredentials(value: JsonInput, keyring: Keyring): Envelope {
-  if (hasMarker(value) && decrypts(value, keyring)) return value as Envelope;
-  return sealV1(usableEntry(keyring, keyring.activeKid), toJson(value));
+  const claimed = claimedEnvelope(value);
+  if (claimed !== undefined && decrypts(claimed, keyring)) return value as Envelope;
+  const json = toJson(value);
+  return sealV1(usableEntry(keyring, keyring?.activeKid), json);
 }
 
 /**
  * Decrypts an envelope of either version; whatever does not claim to be one is legacy plaintext and is returned
  * unchanged. An object with `__enc` decrypts or is refused, it never passes for plaintext.
+ *
+ * Never encrypt or decrypt an object that a client sent as it is: an envelope stolen elsewhere would decrypt for them.
  */
-export function decryptCredentials<T = JsonValue>(value: T | Envelope, keyring: Keyring): T {
-  return hasMarker(value) ? (keyring.decrypt(value, NOTHING_BOUND) as T) : (value as T);
+export function decryptCredentials<T = JsonValue>(value: Envelope, keyring: Keyring): T;
+export function decryptCredentials<T>(value: T | Envelope, keyring: Keyring): T;
+export function decryptCredentials<T = JsonValue>(value: unknown, keyring: Keyring): T;
+export function decryptCredentials(value: unknown, keyring: Keyring): unknown {
+  const claimed = claimedEnvelope(value);
+  return claimed === undefined ? value : keyring.decrypt(claimed, NOTHING_BOUND);
 }
 
-function decrypts(value: object, keyring: Keyring): boolean {
+/**
+ * What `value` claims to be an envelope with. A document of an object mapper has its fields as getters of its prototype
+ * and shows them in `toJSON()`.
+ */
+function claimedEnvelope(value: unknown): object | undefined {
+  if (typeof value !== 'object' || value === null || !('__enc' in value)) return undefined;
+  const { toJSON } = value as { toJSON?: unknown };
+  const plain: unknown = typeof toJSON === 'function' ? toJSON.call(value) : value;
+  return typeof plain === 'object' && plain !== null ? plain : value;
+}
+
+function decrypts(claimed: object, keyring: Keyring): boolean {
   try {
-    keyring.decrypt(value, NOTHING_BOUND);
+    keyring.decrypt(claimed, NOTHING_BOUND);
     return true;
   } catch (error) {
-    if (isKeywrightError(error) && error.code.startsWith('ERR_KEYRING_')) throw error;
-    return false;
+    if (isKeywrightError(error) && error.code.startsWith('ERR_ENVELOPE_')) return false;
+    throw error;
   }
 }

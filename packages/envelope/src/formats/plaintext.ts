@@ -1,21 +1,20 @@
 import { isUtf8 } from 'node:buffer';
-import { EnvelopeError } from '../errors.ts';
 import type { JsonValue } from '../json.ts';
 
+/** Largest plaintext: what comes out as base64 must fit into a string of the engine. */
+export const MAX_PLAINTEXT_BYTES: number = 256 * 1024 * 1024;
+
 /**
- * The JSON value of a decrypted plaintext, which is wiped. A tag that did not verify (`undefined`) and a plaintext that
- * is not UTF-8 JSON are one error without a cause: the parser's message would quote the plaintext.
- *
- * @throws EnvelopeError `ERR_ENVELOPE_DECRYPT`
+ * The JSON value of a decrypted plaintext, which is wiped; `undefined` if it is not the UTF-8 of JSON. The parser's error
+ * goes no further: its text quotes the plaintext.
  */
-export function parsePlaintext(plaintext: Buffer | undefined): JsonValue {
-  if (plaintext === undefined) throw new EnvelopeError('ERR_ENVELOPE_DECRYPT');
+export function parsePlaintext(plaintext: Buffer | undefined): JsonValue | undefined {
+  if (plaintext === undefined) return undefined;
   try {
-    if (isUtf8(plaintext)) return JSON.parse(plaintext.toString('utf8')) as JsonValue;
+    return isUtf8(plaintext) ? (JSON.parse(plaintext.toString('utf8')) as JsonValue) : undefined;
   } catch {
-    // not JSON: refused below, like everything else
+    return undefined;
   } finally {
     plaintext.fill(0);
   }
-  throw new EnvelopeError('ERR_ENVELOPE_DECRYPT');
 }

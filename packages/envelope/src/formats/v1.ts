@@ -1,7 +1,6 @@
+import { randomFillSync } from 'node:crypto';
 import type { EnvelopeV1 } from '../envelope.ts';
-import { EnvelopeError } from '../errors.ts';
 import { base64Decode } from '../internal/base64.ts';
-import { randomInto } from '../internal/nonces.ts';
 import type { JsonValue } from '../json.ts';
 import type { KeyEntry } from '../key-entry.ts';
 import { A256GCM } from '../suites/a256gcm.ts';
@@ -15,8 +14,7 @@ const NO_ASSOCIATED_DATA = new Uint8Array(0);
  */
 export function sealV1(entry: KeyEntry, text: string): EnvelopeV1 {
   entry.countV1();
-  const nonce = Buffer.allocUnsafe(A256GCM.nonceLength);
-  randomInto(nonce, 0, nonce.length);
+  const nonce = randomFillSync(Buffer.allocUnsafe(A256GCM.nonceLength));
   const { ciphertext, tag } = A256GCM.seal(entry.secret, nonce, NO_ASSOCIATED_DATA, text);
   return {
     __enc: 1,
@@ -26,13 +24,11 @@ export function sealV1(entry: KeyEntry, text: string): EnvelopeV1 {
   };
 }
 
-/** @throws EnvelopeError `ERR_ENVELOPE_DECRYPT`, whatever is wrong with it */
-export function openV1(entry: KeyEntry, envelope: EnvelopeV1): JsonValue {
+/** The value, or `undefined`, whatever is wrong with the envelope. */
+export function openV1(entry: KeyEntry, envelope: EnvelopeV1): JsonValue | undefined {
   const nonce = base64Decode(envelope.iv);
   const body = base64Decode(envelope.ct);
-  if (nonce?.length !== A256GCM.nonceLength || body === undefined || body.length < A256GCM.tagLength) {
-    throw new EnvelopeError('ERR_ENVELOPE_DECRYPT');
-  }
+  if (nonce?.length !== A256GCM.nonceLength || body === undefined || body.length < A256GCM.tagLength) return undefined;
   const tagAt = body.length - A256GCM.tagLength;
   return parsePlaintext(
     A256GCM.open(entry.secret, nonce, NO_ASSOCIATED_DATA, body.subarray(0, tagAt), body.subarray(tagAt)),

@@ -1,4 +1,4 @@
-import type { EncryptionContext } from '../context.ts';
+import type { ContextPairs } from '../context.ts';
 import { EnvelopeError } from '../errors.ts';
 import type { KeyEntry } from '../key-entry.ts';
 import { isKid } from '../keys.ts';
@@ -19,7 +19,7 @@ export interface BytesLayout {
 }
 
 /** The bytes envelope of `plaintext`, for bytea and blob columns. */
-export function sealBytes(entry: KeyEntry, context: EncryptionContext, plaintext: Uint8Array): Buffer {
+export function sealBytes(entry: KeyEntry, context: ContextPairs, plaintext: Uint8Array): Buffer {
   const message = sealMessage(entry, 'bytes', context, plaintext);
   const ivAt = FIXED_BYTES + entry.kid.length;
   const out = Buffer.allocUnsafeSlow(ivAt + IV_BYTES + OVERHEAD_BYTES + message.ciphertext.length);
@@ -39,9 +39,8 @@ export function sealBytes(entry: KeyEntry, context: EncryptionContext, plaintext
  */
 export function readBytes(envelope: Uint8Array): BytesLayout {
   if (envelope[0] !== MAGIC_0 || envelope[1] !== MAGIC_1) throw new EnvelopeError('ERR_ENVELOPE_NOT_ENCRYPTED');
-  if (envelope[2] !== VERSION || envelope[3] !== SUITE_A256GCM) {
-    throw new EnvelopeError('ERR_ENVELOPE_UNSUPPORTED_VERSION', { context: { received: envelope[2] ?? 'nothing' } });
-  }
+  if (envelope[2] !== VERSION) throw unsupported(envelope[2] ?? 'nothing');
+  if (envelope[3] !== SUITE_A256GCM && envelope[3] !== undefined) throw unsupported(`suite ${envelope[3]}`);
   const bytes = Buffer.from(envelope.buffer, envelope.byteOffset, envelope.byteLength);
   const ivAt = FIXED_BYTES + (bytes[4] ?? 0);
   const kid = bytes.toString('latin1', FIXED_BYTES, ivAt);
@@ -51,7 +50,11 @@ export function readBytes(envelope: Uint8Array): BytesLayout {
   return { kid, iv: bytes.subarray(ivAt, ivAt + IV_BYTES), body: bytes.subarray(ivAt + IV_BYTES) };
 }
 
-/** @throws EnvelopeError `ERR_ENVELOPE_DECRYPT`, whatever is wrong with it */
-export function openBytes(entry: KeyEntry, context: EncryptionContext, layout: BytesLayout): Buffer {
+/** The plaintext in memory of its own, or `undefined`, whatever is wrong with the envelope. */
+export function openBytes(entry: KeyEntry, context: ContextPairs, layout: BytesLayout): Buffer | undefined {
   return openMessage(entry, 'bytes', context, layout.iv, layout.body);
+}
+
+function unsupported(received: string | number): EnvelopeError {
+  return new EnvelopeError('ERR_ENVELOPE_UNSUPPORTED_VERSION', { context: { received } });
 }

@@ -1,6 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
-import { associatedData, type EncryptionContext } from '../context.ts';
-import { EnvelopeError } from '../errors.ts';
+import { associatedData, type ContextPairs } from '../context.ts';
 import { randomInto } from '../internal/nonces.ts';
 import type { KeyEntry } from '../key-entry.ts';
 import { COMMITMENT_BYTES, type MessageKey, SALT_BYTES } from '../message-key.ts';
@@ -28,11 +27,15 @@ const iv = Buffer.allocUnsafeSlow(IV_BYTES);
 const nonce = iv.subarray(SALT_BYTES);
 let saltInPlace: Buffer | undefined;
 
-/** Encrypts under the key's current salt. */
+/**
+ * Encrypts under the key's current salt.
+ *
+ * Precondition: from here to the end of the message no code of the caller's runs. The buffers are shared by all messages.
+ */
 export function sealMessage(
   entry: KeyEntry,
   type: PayloadType,
-  context: EncryptionContext,
+  context: ContextPairs,
   plaintext: string | Uint8Array,
 ): Message {
   const aad = associatedData(entry.associatedDataPrefix(A256GCM.id, type), PREFIX_PARTS, context);
@@ -55,19 +58,17 @@ export function layOut(message: Message, target: Buffer, offset: number): void {
 
 /**
  * Decrypts `body` (commitment ‖ ciphertext ‖ tag). The commitment is compared first: under a key it does not name, the
- * tag is never looked at.
- *
- * @throws EnvelopeError `ERR_ENVELOPE_DECRYPT`, whatever is wrong with it
+ * tag is never looked at. `undefined`, whatever is wrong: the caller throws, so that not even a stack tells the reason.
  */
 export function openMessage(
   entry: KeyEntry,
   type: PayloadType,
-  context: EncryptionContext,
+  context: ContextPairs,
   salted: Buffer,
   body: Buffer,
-): Buffer {
+): Buffer | undefined {
+  if (salted.length !== IV_BYTES || body.length < OVERHEAD_BYTES) return undefined;
   const aad = associatedData(entry.associatedDataPrefix(A256GCM.id, type), PREFIX_PARTS, context);
-  if (salted.length !== IV_BYTES || body.length < OVERHEAD_BYTES) throw new EnvelopeError('ERR_ENVELOPE_DECRYPT');
   const message: MessageKey = entry.reader(A256GCM.id, salted, 0);
   const tagAt = body.length - A256GCM.tagLength;
   const plaintext = timingSafeEqual(body.subarray(0, COMMITMENT_BYTES), message.commitment)
@@ -79,7 +80,6 @@ export function openMessage(
         body.subarray(tagAt),
       )
     : undefined;
-  if (plaintext === undefined) throw new EnvelopeError('ERR_ENVELOPE_DECRYPT');
-  entry.remember(message);
+  if (plaintext !== undefined) entry.remember(message);
   return plaintext;
 }

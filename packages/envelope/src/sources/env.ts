@@ -1,8 +1,7 @@
 import { KeyringError } from '../errors.ts';
-import { createKeyring, type Keyring } from '../keyring.ts';
-import type { Logger } from '../logger.ts';
+import { createKeyring, type Keyring, type KeyringOptions } from '../keyring.ts';
 
-export interface KeyringFromEnvOptions {
+export interface KeyringFromEnvOptions extends KeyringOptions {
   /**
    * Start of the variables' names.
    * @default 'KEYWRIGHT'
@@ -13,8 +12,6 @@ export interface KeyringFromEnvOptions {
    * @default process.env
    */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Hears of keys that near their limit of use. */
-  readonly logger?: Logger;
 }
 
 const DEFAULT_KID = 'v1';
@@ -40,10 +37,8 @@ const DEFAULT_KID = 'v1';
  * ```
  */
 export function keyringFromEnv(options: KeyringFromEnvOptions = {}): Keyring {
-  const prefix = options.prefix ?? 'KEYWRIGHT';
-  const env = options.env ?? process.env;
-  const logger = options.logger === undefined ? {} : { logger: options.logger };
-  const read = (suffix: string): string | undefined => env[`${prefix}_${suffix}`]?.trim() || undefined;
+  const { prefix = 'KEYWRIGHT', env = process.env, ...rest } = options;
+  const read = (suffix: string): string | undefined => String(env[`${prefix}_${suffix}`] ?? '').trim() || undefined;
   const key = read('KEY');
   const kid = read('KID');
   const keys = read('KEYS');
@@ -55,10 +50,21 @@ export function keyringFromEnv(options: KeyringFromEnvOptions = {}): Keyring {
   if (keys !== undefined) {
     const map = parseKeys(keys, `${prefix}_KEYS`);
     if (activeKid === undefined) throw invalid(`${prefix}_ACTIVE_KID`, 'a kid of the map', 'nothing');
-    return createKeyring({ keys: map, activeKid, ...logger });
+    return named(`${prefix}_KEYS`, () => createKeyring({ ...rest, keys: map, activeKid }));
   }
   if (key === undefined) throw new KeyringError('ERR_KEYRING_KEY_MISSING', { context: { variable: `${prefix}_KEY` } });
-  return createKeyring({ keys: { [kid ?? DEFAULT_KID]: key }, activeKid: kid ?? DEFAULT_KID, ...logger });
+  const keyId = kid ?? DEFAULT_KID;
+  return named(`${prefix}_KEY`, () => createKeyring({ ...rest, keys: { [keyId]: key }, activeKid: keyId }));
+}
+
+/** Adds the variable's name to what is wrong with a key: nobody typed the kid `v1`. */
+function named(variable: string, make: () => Keyring): Keyring {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof KeyringError)) throw error;
+    throw new KeyringError(error.code, { context: { ...error.context, variable } });
+  }
 }
 
 function parseKeys(text: string, variable: string): Record<string, string> {

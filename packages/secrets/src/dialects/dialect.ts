@@ -27,6 +27,8 @@ export interface Dialect {
    * this takes the write lock up front, waiting for it.
    */
   beginWrite(trx: Knex, tables: Tables): Promise<void>;
+  /** Whether a lock was refused at once because another holds it: trying again is all that is needed. */
+  isLockConflict(error: unknown): boolean;
   /** Lets one migrating process in at a time, until the transaction ends. */
   lockForMigration(trx: Knex, tables: Tables): Promise<void>;
   hasTable(trx: Knex, table: string, schema: string | undefined): Promise<boolean>;

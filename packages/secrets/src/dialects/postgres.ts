@@ -21,6 +21,10 @@ export const postgres: Dialect = {
     // row locks are taken where they are needed
   },
 
+  isLockConflict(): boolean {
+    return false; // PostgreSQL waits
+  },
+
   async lockForMigration(trx: Knex, tables: Tables): Promise<void> {
     // Released with the transaction, so a killed migrator blocks nobody.
     await trx.raw('select pg_advisory_xact_lock(hashtextextended(?, 0))', [`keywright ${tables.migrations}`]);

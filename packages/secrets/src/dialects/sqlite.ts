@@ -25,6 +25,13 @@ export const sqlite: Dialect = {
     await trx(tables.migrations).whereRaw('1 = 0').update({ applied_at: 0 });
   },
 
+  isLockConflict(error: unknown): boolean {
+    // Two that read and both want to write would wait for each other for ever, so SQLite refuses one at once.
+    return (
+      typeof error === 'object' && error !== null && /^SQLITE_BUSY/.test(String((error as { code?: unknown }).code))
+    );
+  },
+
   async lockForMigration(trx: Knex, tables: Tables): Promise<void> {
     if (tables.schema !== undefined) throw invalidArgument('tables.schema', 'nothing on SQLite', 'a schema');
     await trx.raw('create table if not exists ?? (name text primary key, applied_at integer not null)', [

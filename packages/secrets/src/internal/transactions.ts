@@ -1,6 +1,18 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import type { Dialect } from '../dialects/dialect.ts';
 import type { Tables } from '../tables.ts';
+
+const LOCK_ATTEMPTS = 50;
+const MAX_PAUSE_MS = 100;
+
+class NotLocked {
+  readonly cause: unknown;
+
+  constructor(cause: unknown) {
+    this.cause = cause;
+  }
+}
 
 /** Runs `work` in a transaction of its own that is ready to write; whatever it throws rolls back. */
 export async function writeTransaction<T>(
@@ -9,11 +21,34 @@ export async function writeTransaction<T>(
   tables: Tables,
   work: (trx: Knex.Transaction) => Promise<T>,
 ): Promise<T> {
-  return await knex.transaction(
-    async (trx) => {
-      await dialect.beginWrite(trx, tables);
-      return await work(trx);
-    },
-    knex.isTransaction ? {} : dialect.transaction,
-  );
+  return await lockedTransaction(knex, dialect, (trx) => dialect.beginWrite(trx, tables), work);
+}
+
+/**
+ * A transaction whose first act is to take a lock. Where the database answers "busy" instead of waiting, the transaction
+ * starts over: it has done nothing yet. What `work` throws is never tried again.
+ */
+export async function lockedTransaction<T>(
+  knex: Knex,
+  dialect: Dialect,
+  lock: (trx: Knex.Transaction) => Promise<void>,
+  work: (trx: Knex.Transaction) => Promise<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await knex.transaction(
+        async (trx) => {
+          await lock(trx).catch((error: unknown) => {
+            throw new NotLocked(error);
+          });
+          return await work(trx);
+        },
+        knex.isTransaction ? {} : dialect.transaction,
+      );
+    } catch (error) {
+      if (!(error instanceof NotLocked)) throw error;
+      if (attempt === LOCK_ATTEMPTS || !dialect.isLockConflict(error.cause)) throw error.cause;
+      await sleep(Math.random() * Math.min(MAX_PAUSE_MS, 2 ** attempt));
+    }
+  }
 }

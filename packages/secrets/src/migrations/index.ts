@@ -15,13 +15,11 @@ export interface MigrationStatus {
 }
 
 /**
- * Runs what has not run yet, in the given transaction. Replicas that start together take turns; the later ones find
- * nothing to do.
+ * Runs what has not run yet, in the given transaction, which holds the migration lock.
  *
  * @throws SecretsError `ERR_SECRETS_FOREIGN_TABLE`, `ERR_SECRETS_SCHEMA_NEWER`
  */
 export async function runMigrations(trx: Knex, dialect: Dialect, tables: Tables): Promise<MigrationStatus> {
-  await dialect.lockForMigration(trx, tables);
   await trx.raw(
     `create table if not exists ?? (name varchar(64) primary key, applied_at ${dialect.types.timestamp} not null)`,
     [tables.migrations],
