@@ -70,6 +70,8 @@ describeEachEngine('audit log', (engine) => {
     ['outcome', { outcome: 'refused' }],
     ['time', { at: new Date(0) }],
     ['secret_name', { secret_name: 'other' }],
+    ['secret_id', { secret_id: '01890a5d-ac96-774b-bcce-b302099a8057' }],
+    ['salt', { salt: Buffer.alloc(16) }],
     ['version', { version: 9 }],
     ['context', { context: '{"code":"x"}' }],
     ['payload', { payload: Buffer.from('{"ip":"198.51.100.1"}') }],
@@ -87,6 +89,14 @@ describeEachEngine('audit log', (engine) => {
     const after = await fixture.store.tenant(owner, { actor: 'auditor' }).auditLog();
     expect(after.items.find((item) => item.id === id)?.authentic).toBe(false);
     expect(after.items.filter((item) => item.id !== id).every(({ authentic }) => authentic)).toBe(true);
+  });
+
+  it('hides what a request hash is of: its salt is new for every row', async () => {
+    const tenant = fixture.store.tenant('salts', { actor: 'a', request: { ip: '203.0.113.9' } });
+    for (let index = 0; index < 4; index++) await tenant.exists('key');
+    const salts = await fixture.knex('secret_audit_log').where({ tenant_id: 'salts' }).pluck('salt');
+    expect(new Set(salts.map((salt: Buffer) => salt.toString('hex'))).size).toBe(4);
+    expect(salts.every((salt: Buffer) => salt.length === 16)).toBe(true);
   });
 
   it('shows a forged row', async () => {

@@ -183,6 +183,15 @@ describeEachEngine('bad input', (engine) => {
       expect(await fixture.knex('vault.kw_secrets').select('name')).toEqual([{ name: 'key' }]);
     });
 
+    it("looks for foreign tables in the store's schema, not in another", async () => {
+      await fixture.knex.raw('create schema theirs');
+      await fixture.knex.raw('create table theirs.secrets (theirs text)');
+      await fixture.knex.raw('create schema ours');
+      const store = (schema: string) => fixture.reopen(fixture.root, { tables: { schema } });
+      expect(await rejection(store('theirs').migrate())).toMatchObject({ code: 'ERR_SECRETS_FOREIGN_TABLE' });
+      expect(await store('ours').migrate()).toMatchObject({ pending: [] });
+    });
+
     it('that is unreachable is retryable', async () => {
       const log = { warn: () => undefined, error: () => undefined };
       const knex = createKnex({ client: 'pg', connection: { host: '127.0.0.1', port: 1, user: 'nobody' }, log });

@@ -1,5 +1,6 @@
 import { migrateSecretStore } from '@keywright/secrets';
 import { describeEachEngine } from '@keywright/testkit/engines';
+import createKnex from 'knex';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { auditRows, type Fixture, openUnmigrated, rejection } from './support.ts';
 
@@ -116,6 +117,20 @@ describeEachEngine("a caller's transaction", (engine) => {
         'secret.get key success',
         'secret.get nothing refused',
       ]);
+    });
+
+    it('audits its reads through the pool that the host gave', async () => {
+      await fixture.store.migrate();
+      await fixture.tenant('acme').save('key', 'x');
+      const auditKnex = createKnex(fixture.knexConfig);
+      const queries: string[] = [];
+      auditKnex.on('query', ({ sql }: { sql: string }) => queries.push(sql));
+      const store = fixture.reopen(fixture.root, { auditKnex });
+      await fixture.knex.transaction((trx) => store.tenant('acme', { actor: 'x', trx }).get('key'));
+      expect(queries.filter((sql) => sql.includes('secret_audit_log'))).toHaveLength(1);
+      await store.close();
+      await auditKnex.raw('select 1'); // the host's to close
+      await auditKnex.destroy();
     });
 
     it('that holds every connection of the pool does not stall its own audited reads', async () => {

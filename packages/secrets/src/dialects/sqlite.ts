@@ -27,9 +27,7 @@ export const sqlite: Dialect = {
 
   isLockConflict(error: unknown): boolean {
     // Two that read and both want to write would wait for each other for ever, so SQLite refuses one at once.
-    return (
-      typeof error === 'object' && error !== null && /^SQLITE_BUSY/.test(String((error as { code?: unknown }).code))
-    );
+    return String((error as { code?: unknown } | undefined)?.code).startsWith('SQLITE_BUSY');
   },
 
   async lockForMigration(trx: Knex, tables: Tables): Promise<void> {
