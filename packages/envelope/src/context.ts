@@ -14,6 +14,7 @@ export type ContextPairs = readonly string[];
 /** Contexts are short; a longer one gets a buffer of its own, so that it does not stay in memory. */
 const SCRATCH_BYTES = 64 * 1024;
 const shared = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+const FEW = 8;
 
 /**
  * Reads a context completely. This is where the caller's code may run (a getter, a proxy): nothing shared is touched and
@@ -22,8 +23,9 @@ const shared = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
  * @throws EnvelopeError `ERR_ENVELOPE_INVALID_CONTEXT`
  */
 export function contextPairs(context: EncryptionContext): ContextPairs {
+  const keys = contextKeys(context);
   const pairs: string[] = [];
-  for (const key of contextKeys(context)) {
+  for (const key of keys) {
     const value = context[key];
     if (typeof value !== 'string') throw invalid('string values only', describe(value), key);
     pairs.push(key, value);
@@ -69,23 +71,35 @@ function writePart(target: Buffer, position: number, text: string): number {
 function contextKeys(context: EncryptionContext): string[] {
   if (typeof context !== 'object' || context === null) throw invalid('a plain object', describe(context));
   const prototype: unknown = Object.getPrototypeOf(context);
-  // A Map or a class instance has no pairs of its own: it would pass for an empty context and bind nothing. The check
-  // is not `=== Object.prototype`, which differs between realms.
-  if (prototype !== null && !Object.hasOwn(prototype as object, 'hasOwnProperty')) {
+  // A Map or a class instance has no pairs of its own: it would pass for an empty context and bind nothing. Objects of
+  // another realm are told by what only an Object.prototype has.
+  if (prototype !== null && prototype !== Object.prototype && !Object.hasOwn(prototype as object, 'hasOwnProperty')) {
     throw invalid('a plain object', 'an instance');
   }
-  const keys = Reflect.ownKeys(context) as string[];
+  const keys = Object.keys(context);
+  if (keys.length === 0 && Reflect.ownKeys(context).length > 0) throw invalid('enumerable string keys', 'other keys');
   let sorted = true;
   let ascii = true;
   for (let index = 0; index < keys.length; index++) {
-    const key: unknown = keys[index];
-    if (typeof key !== 'string') throw invalid('string keys only', 'a symbol');
+    const key = keys[index] as string;
     ascii &&= !beyondAscii(key);
     sorted &&= index === 0 || (keys[index - 1] as string) < key;
   }
   if (sorted && ascii) return keys;
   // UTF-16 order, which `<` is, differs from UTF-8 order beyond the basic plane.
-  return keys.sort(ascii ? undefined : (a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  if (!ascii) return keys.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  return keys.length > FEW ? keys.sort() : insertionSort(keys);
+}
+
+/** In place. For a handful of keys in half the time of the engine's sort. */
+function insertionSort(keys: string[]): string[] {
+  for (let index = 1; index < keys.length; index++) {
+    const key = keys[index] as string;
+    let at = index;
+    for (; at > 0 && (keys[at - 1] as string) > key; at--) keys[at] = keys[at - 1] as string;
+    keys[at] = key;
+  }
+  return keys;
 }
 
 function beyondAscii(text: string): boolean {

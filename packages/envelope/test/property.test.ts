@@ -5,7 +5,7 @@ import { KEYS, testKeyring, thrown } from './support.ts';
 
 const keyring = testKeyring();
 const text = fc.string({ unit: 'grapheme', maxLength: 20 });
-const contexts = fc.dictionary(text, text, { maxKeys: 6, noNullPrototype: true });
+const contexts = fc.dictionary(text, text, { maxKeys: 12, size: 'max', noNullPrototype: true });
 
 describe('any JSON value under any context', () => {
   it('comes back, here and in an independent implementation', () => {
