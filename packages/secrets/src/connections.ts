@@ -1,18 +1,16 @@
-import createKnex, { type Knex } from 'knex';
+import type { Knex } from 'knex';
+import { auditPoolOf, releaseAuditPool, retainAuditPool } from './audit-pools.ts';
 import type { Dialect } from './dialects/dialect.ts';
 import { dialectOf } from './dialects/index.ts';
 import { writeTransaction } from './internal/transactions.ts';
 import type { Tables } from './tables.ts';
-
-// Two: an audit row must never wait for a pool whose connections are all inside transactions that wait for audit rows.
-const AUDIT_POOL = { min: 0, max: 2 } as const;
 
 /** The database as the store uses it: the host's pool or transaction, and a small pool of its own beside it. */
 export class Connections {
   readonly dialect: Dialect;
   readonly #knex: Knex;
   readonly #givenAuditKnex: Knex | undefined;
-  #ownAuditKnex: Knex | undefined;
+  #retained = false;
 
   constructor(knex: Knex, auditKnex: Knex | undefined) {
     this.dialect = dialectOf(knex);
@@ -52,13 +50,19 @@ export class Connections {
     return await work(inside);
   }
 
-  /** Closes the store's own pool; the host's knex is the host's. */
+  /** Lets go of the store's own pool; the host's knex is the host's. */
   async close(): Promise<void> {
-    await this.#ownAuditKnex?.destroy();
+    if (!this.#retained) return;
+    this.#retained = false;
+    await releaseAuditPool(this.#knex);
   }
 
   #auditPool(): Knex {
-    this.#ownAuditKnex ??= createKnex({ ...(this.#knex.client.config as Knex.Config), pool: AUDIT_POOL });
-    return this.#ownAuditKnex;
+    // A store made on a transaction lives as long as that; nobody would close it.
+    if (!this.#retained && !this.#knex.isTransaction) {
+      retainAuditPool(this.#knex);
+      this.#retained = true;
+    }
+    return auditPoolOf(this.#knex);
   }
 }

@@ -29,8 +29,10 @@ const MESSAGES = {
     'The secret store works on PostgreSQL (client "pg") and SQLite (client "better-sqlite3"). Pass a knex instance of one of them.',
   ERR_SECRETS_DATABASE_CLOSED:
     'The database connection is closed. Keep the knex instance open as long as the store is in use, or make a new store.',
+  ERR_SECRETS_DATABASE_PERMISSION:
+    'The database role may not do this, or is in a read-only transaction. Grant it the privileges the store needs; migrations need CREATE on the schema.',
   ERR_SECRETS_DATABASE:
-    'The database refused or lost the statement; nothing of this call was kept. If the error is retryable, call again.',
+    'The database refused the statement or was lost in the middle of it. If the error is retryable, call again; if the answer to a commit was lost, the change may have been kept.',
 } as const;
 
 /** Stable codes of {@link SecretsError}. */

@@ -33,7 +33,8 @@ export interface SecretStoreOptions {
   /**
    * Pool for audit rows that must be committed while the caller's transaction is open (PostgreSQL only). It must reach
    * the same database; the host closes it.
-   * @default a pool of 2 connections made from the configuration of `knex`, closed by `store.close()`
+   * @default a pool of 2 connections made from the configuration of `knex` and shared by its stores, closed by
+   * `store.close()`; where that has a `connectionPool` of the driver's, that one, which can then run dry
    */
   readonly auditKnex?: Knex;
   /** @default silence */

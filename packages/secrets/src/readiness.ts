@@ -1,10 +1,10 @@
-import type { Keyring, KeyWrapper } from '@keywright/envelope';
+import type { KeyWrapper } from '@keywright/envelope';
 import type { Knex } from 'knex';
 import { SYSTEM_TENANT } from './arguments.ts';
 import type { AuditLog } from './audit/audit-log.ts';
 import { SecretsError } from './errors.ts';
 import { verifyRootKeys } from './keys/root-keys.ts';
-import type { TenantKeyRow, TenantKeys } from './keys/tenant-keys.ts';
+import type { TenantKeys } from './keys/tenant-keys.ts';
 import { readMigrations } from './migrations/index.ts';
 import type { Tables } from './tables.ts';
 
@@ -27,12 +27,20 @@ export async function makeReady(db: Knex, { tables, root, tenantKeys, audit }: R
   const { pending } = await readMigrations(db, tables);
   if (pending.length > 0) throw new SecretsError('ERR_SECRETS_NOT_MIGRATED');
   await verifyRootKeys(db, tables, root);
-  const row = (await tenantKeys.findActive(db, SYSTEM_TENANT)) ?? (await makeSystemKey(db, tenantKeys));
-  const key: Keyring = await tenantKeys.unwrap(db, row);
-  audit.useKey(key);
-}
-
-async function makeSystemKey(db: Knex, tenantKeys: TenantKeys): Promise<TenantKeyRow> {
-  const { row } = await tenantKeys.insert(db, await tenantKeys.prepare(SYSTEM_TENANT));
-  return row;
+  const found = await tenantKeys.findActive(db, SYSTEM_TENANT);
+  if (found !== undefined) {
+    audit.useKey(await tenantKeys.unwrap(db, found));
+    return;
+  }
+  const { row, made } = await tenantKeys.insert(db, await tenantKeys.prepare(SYSTEM_TENANT));
+  audit.useKey(await tenantKeys.unwrap(db, row));
+  if (!made) return;
+  // Once in a store's life. A second row says that somebody removed the key under which older rows were authentic.
+  await audit.record(db, {
+    tenantId: SYSTEM_TENANT,
+    actor: SYSTEM_TENANT,
+    action: 'tenant-key.create',
+    outcome: 'success',
+    context: { key: row.kek_id },
+  });
 }

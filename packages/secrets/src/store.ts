@@ -3,7 +3,7 @@ import type { Knex } from 'knex';
 import { checkTenantId, checkText, invalidArgument } from './arguments.ts';
 import { AuditLog } from './audit/audit-log.ts';
 import { Connections } from './connections.ts';
-import { databaseError, typed } from './internal/database-error.ts';
+import { typed } from './internal/database-error.ts';
 import { lockedTransaction } from './internal/transactions.ts';
 import { type RootRotation, type RotateRootOptions, rotateRoot } from './keys/rotate-root.ts';
 import { TenantKeys } from './keys/tenant-keys.ts';
@@ -24,8 +24,8 @@ export class SecretStore {
   readonly #audit: AuditLog;
   readonly #tenantKeys: TenantKeys;
   readonly #options: SecretStoreOptions;
-  readonly #readyInside = new WeakMap<Knex, Promise<void>>();
-  #ready: Promise<void> | undefined;
+  readonly #readying = new WeakMap<Knex, Promise<void>>();
+  #ready = false;
 
   /** Use {@link createSecretStore}. */
   constructor(options: SecretStoreOptions) {
@@ -105,25 +105,28 @@ export class SecretStore {
     await this.#connections.close();
   }
 
+  /**
+   * Waits on nobody else's connection: a call inside a transaction holds one, and a check that queues for the host's
+   * pool may be waiting for exactly that one.
+   */
   async #whenReady(trx: Knex.Transaction | undefined): Promise<void> {
-    if (this.#ready !== undefined) return await this.#ready;
+    if (this.#ready) return;
     const db = this.#connections.outside(trx);
-    const known = this.#readyInside.get(db);
-    if (known !== undefined) return await known;
-    const pending = typed('ready', () => makeReady(db, this.#parts()));
-    if (db.isTransaction) {
-      // What was made ready in a transaction vanishes if it rolls back: remembered for that transaction only.
-      this.#readyInside.set(db, pending);
-      return await pending;
+    let pending = this.#readying.get(db);
+    if (pending === undefined) {
+      pending = typed('ready', () => makeReady(db, this.#parts()));
+      this.#readying.set(db, pending);
     }
-    this.#ready = pending;
     try {
       await pending;
-      this.#options.logger?.info(`Secret store ready; root key ${this.#root.activeKid}.`);
     } catch (error) {
-      this.#ready = undefined; // a database that was down at start-up must not be down for ever
-      throw databaseError(error, 'ready');
+      this.#readying.delete(db); // a database that was down at start-up must not be down for ever
+      throw error;
     }
+    // What was made ready in a transaction vanishes if it rolls back: remembered for that transaction only.
+    if (db.isTransaction || this.#ready) return;
+    this.#ready = true;
+    this.#options.logger?.info(`Secret store ready; root key ${this.#root.activeKid}.`);
   }
 
   #parts(): ReadinessParts {

@@ -156,6 +156,28 @@ describeEachEngine('bad input', (engine) => {
       }
     });
 
+    it.each([
+      ['other columns', ['id']],
+      ['rows of another tool', ['name', 'applied_at']],
+    ])('does not take a table of migrations with %s for its own', async (_what, columns) => {
+      const shared = await openUnmigrated(engine);
+      try {
+        await shared.knex.schema.createTable('secret_migrations', (table) => {
+          for (const column of columns) table.text(column);
+        });
+        await shared
+          .knex('secret_migrations')
+          .insert(Object.fromEntries(columns.map((column) => [column, '2020_init'])));
+        expect(await rejection(shared.store.migrate())).toMatchObject({
+          code: 'ERR_SECRETS_FOREIGN_TABLE',
+          context: { table: 'secret_migrations' },
+        });
+        expect(await shared.knex.schema.hasTable('secrets')).toBe(false);
+      } finally {
+        await shared.close();
+      }
+    });
+
     it('says that it is closed', async () => {
       const closed = await openFixture(engine);
       await closed.tenant('acme').save('key', 'x');

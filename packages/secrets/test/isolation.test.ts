@@ -140,6 +140,25 @@ describeEachEngine('isolation', (engine) => {
       }
     });
 
+    it('a whole row of before, put back and then written to', async () => {
+      const tenantId = `replay-${++next}`;
+      const tenant = fixture.tenant(tenantId);
+      await tenant.save('key', 'one');
+      const { current_version, binding } = await knex('secrets').where({ tenant_id: tenantId }).first();
+      await tenant.save('key', 'two');
+      await knex('secrets').where({ tenant_id: tenantId }).update({ current_version, binding });
+      expect(await rejection(tenant.save('key', 'three'))).toMatchObject(REFUSED);
+      expect((await auditRows(knex, tenantId)).at(-1)).toMatchObject({ action: 'secret.save', outcome: 'refused' });
+    });
+
+    it('a renamed row, whatever version is asked for', async () => {
+      const tenantId = `renamed-${++next}`;
+      const tenant = fixture.tenant(tenantId);
+      await tenant.save('key', 'one');
+      await knex('secrets').where({ tenant_id: tenantId }).update({ name: 'other' });
+      expect(await rejection(tenant.get('other', { version: 9 }))).toMatchObject(REFUSED);
+    });
+
     it('a deleted secret that was revived', async () => {
       const tenantId = `revive-${++next}`;
       const tenant = fixture.tenant(tenantId);

@@ -56,7 +56,12 @@ describeEachEngine('root keys', (engine) => {
       expect((await alone.tenant(`t${index}`, { actor: 'x' }).get('key')).value).toBe(`value ${index}`);
     }
     const actions = (await auditRows(fixture.knex, '$system')).map(({ action, actor }) => `${action} ${actor}`);
-    expect(actions).toEqual(['root.rewrap operator', 'root.rewrap operator', 'root.rotate operator']);
+    expect(actions).toEqual([
+      'tenant-key.create $system',
+      'root.rewrap operator',
+      'root.rewrap operator',
+      'root.rotate operator',
+    ]);
     expect(await store.rotateRoot({ actor: 'operator' })).toEqual({ kid: 'v2', rewrapped: 0, retired: [] });
   });
 

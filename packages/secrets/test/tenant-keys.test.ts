@@ -89,6 +89,31 @@ describeEachEngine('tenant keys', (engine) => {
     expect(await knex('secret_tenant_keys').where({ tenant_id: 'acme' })).toEqual([]);
   });
 
+  it('are never zeros, which a wrapper would hand out that keeps the memory it returned', async () => {
+    const kept = new Map<string, Uint8Array>();
+    const unwrapKey: KeyWrapper['unwrapKey'] = async (wrapped, options) => {
+      const id = Buffer.from(wrapped.wrapped).toString('hex');
+      const key = kept.get(id) ?? (await fixture.root.unwrapKey(wrapped, options));
+      kept.set(id, key);
+      return key;
+    };
+    await fixture.tenant('acme').save('key', 'x');
+    const open = () => fixture.reopen(wrapper({ unwrapKey })).tenant('acme', ACTOR);
+    await rejection(open().get('key')).catch(() => undefined);
+    expect(await rejection(open().save('key', 'y'))).toMatchObject({ code: 'ERR_SECRETS_INTEGRITY' });
+    expect(await knex('secret_versions').where({ tenant_id: 'acme' })).toHaveLength(1);
+  });
+
+  it('that somebody took from the store itself show: older audit rows are not authentic, the new key is recorded', async () => {
+    await fixture.tenant('acme').save('key', 'x');
+    await knex('secret_tenant_keys').where({ tenant_id: '$system' }).delete();
+    const { items } = await fixture.reopen(fixture.root).tenant('acme', ACTOR).auditLog();
+    expect(items.length).toBeGreaterThan(0);
+    expect(items.some(({ authentic }) => authentic)).toBe(false);
+    const made = await knex('secret_audit_log').where({ tenant_id: '$system', action: 'tenant-key.create' });
+    expect(made).toHaveLength(2);
+  });
+
   it('stay in memory for a while, and not after close()', async () => {
     await fixture.tenant('acme').save('key', 'x');
     const unwrapKey = vi.fn<KeyWrapper['unwrapKey']>((wrapped, options) => fixture.root.unwrapKey(wrapped, options));

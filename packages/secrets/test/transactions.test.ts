@@ -75,6 +75,42 @@ describeEachEngine("a caller's transaction", (engine) => {
     expect(await fixture.knex('secret_tenant_keys').where({ tenant_id: 'acme' }).pluck('kek_id')).toEqual(used);
   });
 
+  it('that goes on after a refused update has nothing of it', async () => {
+    await fixture.store.migrate();
+    await fixture.tenant('acme').save('key', 'one', { metadata: { a: 'x'.repeat(10_000) } });
+    await fixture.knex.transaction(async (trx) => {
+      const attempt = fixture.tenant('acme', trx).update('key', { value: 'two', metadata: { b: 'y'.repeat(10_000) } });
+      expect(await rejection(attempt)).toMatchObject({ code: 'ERR_SECRETS_INVALID_ARGUMENT' });
+    });
+    expect(await fixture.tenant('acme').versions('key')).toHaveLength(1);
+    expect(await fixture.tenant('acme').save('key', 'two')).toMatchObject({ version: 2 });
+  });
+
+  it('does not wait for a check that waits for its connection', async () => {
+    await fixture.store.migrate();
+    await fixture.tenant('acme').save('key', 'x');
+    const knex = createKnex({ ...fixture.knexConfig, pool: { ...fixture.knexConfig.pool, min: 0, max: 1 } });
+    try {
+      const store = fixture.reopen(fixture.root, { knex }); // not ready yet
+      const started = Promise.withResolvers<void>();
+      const queued = Promise.withResolvers<void>();
+      const inside = knex.transaction(async (trx) => {
+        started.resolve();
+        await queued.promise;
+        return (await store.tenant('acme', { actor: 'x', trx }).get('key')).value;
+      });
+      await started.promise;
+      const outside = store.tenant('acme', { actor: 'x' }).get('key');
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      queued.resolve();
+      expect(await inside).toBe('x');
+      expect((await outside).value).toBe('x');
+      await store.close();
+    } finally {
+      await knex.destroy();
+    }
+  });
+
   it('serves several tenants at once', async () => {
     await fixture.store.migrate();
     await fixture.knex.transaction(async (trx) => {
@@ -100,6 +136,35 @@ describeEachEngine("a caller's transaction", (engine) => {
   });
 
   if (engine.name === 'postgres') {
+    it('may have a store of its own, every time, and no connection is left over', async () => {
+      await fixture.store.migrate();
+      await fixture.tenant('acme').save('key', 'x');
+      const connections = async (): Promise<number> => {
+        const { rows } = await fixture.knex.raw(
+          'select count(*)::int as count from pg_stat_activity where datname = current_database()',
+        );
+        return rows[0].count;
+      };
+      const before = await connections();
+      for (let index = 0; index < 20; index++) {
+        await fixture.knex.transaction(async (trx) => {
+          await fixture.reopen(fixture.root, { knex: trx }).tenant('acme', { actor: 'x' }).get('key');
+        });
+      }
+      expect(await connections()).toBeLessThanOrEqual(before + 2);
+    });
+
+    it('is served after its store was closed', async () => {
+      await fixture.store.migrate();
+      await fixture.tenant('acme').save('key', 'x');
+      for (let round = 0; round < 2; round++) {
+        const get = fixture.knex.transaction((trx) => fixture.tenant('acme', trx).get('key'));
+        expect((await get).value).toBe('x');
+        await fixture.store.close();
+        await fixture.store.close();
+      }
+    });
+
     it('that rolled back does not take the audit of its reads and refusals with it', async () => {
       await fixture.store.migrate();
       await fixture.tenant('acme').save('key', 'x');

@@ -31,5 +31,7 @@ export interface Dialect {
   isLockConflict(error: unknown): boolean;
   /** Lets one migrating process in at a time, until the transaction ends. */
   lockForMigration(trx: Knex, tables: Tables): Promise<void>;
+  /** Names of a table's columns, in no order. */
+  columnsOf(trx: Knex, table: string, schema: string | undefined): Promise<readonly string[]>;
   hasTable(trx: Knex, table: string, schema: string | undefined): Promise<boolean>;
 }

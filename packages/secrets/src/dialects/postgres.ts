@@ -30,11 +30,22 @@ export const postgres: Dialect = {
     await trx.raw('select pg_advisory_xact_lock(hashtextextended(?, 0))', [`keywright ${tables.migrations}`]);
   },
 
+  async columnsOf(trx: Knex, table: string, schema: string | undefined): Promise<readonly string[]> {
+    const { rows } = (await trx.raw(
+      'select attname::text as name from pg_attribute where attrelid = to_regclass(?) and attnum > 0 and not attisdropped',
+      [regclass(table, schema)],
+    )) as { rows: readonly { name: string }[] };
+    return rows.map(({ name }) => name);
+  },
+
   async hasTable(trx: Knex, table: string, schema: string | undefined): Promise<boolean> {
-    const name = schema === undefined ? `"${table}"` : `"${schema}"."${table}"`;
-    const { rows } = (await trx.raw('select to_regclass(?) is not null as present', [name])) as {
+    const { rows } = (await trx.raw('select to_regclass(?) is not null as present', [regclass(table, schema)])) as {
       rows: readonly { present: boolean }[];
     };
     return rows[0]?.present === true;
   },
 };
+
+function regclass(table: string, schema: string | undefined): string {
+  return schema === undefined ? `"${table}"` : `"${schema}"."${table}"`;
+}

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import { invalidArgument } from '../arguments.ts';
+import { asRows } from '../internal/rows.ts';
 import type { Tables } from '../tables.ts';
 import type { Dialect } from './dialect.ts';
 
@@ -22,7 +23,7 @@ export const sqlite: Dialect = {
   async beginWrite(trx: Knex, tables: Tables): Promise<void> {
     // knex begins deferred transactions. One that reads first fails with SQLITE_BUSY when another wrote meanwhile,
     // without waiting; one that starts with a write waits for its turn.
-    await trx(tables.migrations).whereRaw('1 = 0').update({ applied_at: 0 });
+    await trx(tables.migrations).whereRaw('1 = 0').delete();
   },
 
   isLockConflict(error: unknown): boolean {
@@ -36,6 +37,11 @@ export const sqlite: Dialect = {
       tables.migrations,
     ]);
     await sqlite.beginWrite(trx, tables);
+  },
+
+  async columnsOf(trx: Knex, table: string): Promise<readonly string[]> {
+    const rows = asRows<{ name: string }>(await trx.raw('select name from pragma_table_info(?)', [table]));
+    return rows.map(({ name }) => name);
   },
 
   async hasTable(trx: Knex, table: string): Promise<boolean> {

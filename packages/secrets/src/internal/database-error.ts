@@ -1,11 +1,16 @@
 import { isKeywrightError, type KeywrightError } from '@keywright/envelope';
 import { SecretsError } from '../errors.ts';
 
-// SQLSTATEs: serialization failure, deadlock, lock not available, statement timeout, admin shutdown, crash shutdown,
-// cannot connect now, too many connections, disk full; and what the driver and the operating system call the same.
+// SQLSTATEs: connection exceptions, serialization failure, deadlock, lock not available, statement and idle timeouts,
+// shutdowns, cannot connect now, too many connections, disk full, a standby that took over read-only; and what the driver
+// and the operating system call the same.
 const RETRYABLE =
-  /^(?:40001|40P01|55P03|57014|57P01|57P02|57P03|53300|53100|08\d{3}|SQLITE_BUSY.*|SQLITE_LOCKED.*|SQLITE_FULL|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT)$/;
+  /^(?:08\d{3}|40001|40P01|55P03|57014|57P0[1-5]|25P03|25006|53[13]00|SQLITE_(?:BUSY|LOCKED).*|SQLITE_FULL|E(?:CONN(?:REFUSED|RESET|ABORTED)|PIPE|TIMEDOUT|HOSTUNREACH|NETUNREACH|AI_AGAIN))$/;
+const RETRYABLE_TEXT = /connection terminated|connection error|timeout expired|read timeout|not queryable/i;
 const MISSING_RELATION = /^(?:42P01|42703|3F000)$/;
+const PERMISSION = /^(?:42501|SQLITE_READONLY.*)$/;
+const CLOSED_TEXT =
+  /^(?:unable to acquire a connection|the database connection is not open|pool is (?:destroyed|closed))/i;
 
 /**
  * The typed error for whatever a database call threw. The driver's own message holds SQL and, depending on the host's
@@ -13,18 +18,25 @@ const MISSING_RELATION = /^(?:42P01|42703|3F000)$/;
  */
 export function databaseError(error: unknown, operation: string): KeywrightError {
   if (isKeywrightError(error)) return error;
-  const { code, message, name } = (error ?? {}) as { code?: unknown; message?: unknown; name?: unknown };
-  const text = typeof message === 'string' ? message : '';
-  const state = typeof code === 'string' ? code : '';
+  const { code, name, text } = read(error);
   const options = { context: { operation }, cause: error };
-  if (MISSING_RELATION.test(state) || /no such (?:table|column)/.test(text)) {
+  if (MISSING_RELATION.test(code) || (code === 'SQLITE_ERROR' && /no such (?:table|column)/.test(text))) {
     return new SecretsError('ERR_SECRETS_NOT_MIGRATED', options);
   }
-  if (/unable to acquire a connection|connection is not open|pool is destroyed|aborted/i.test(text) && state === '') {
-    return new SecretsError('ERR_SECRETS_DATABASE_CLOSED', options);
-  }
-  const retryable = RETRYABLE.test(state) || name === 'KnexTimeoutError' || /connection terminated/i.test(text);
+  if (PERMISSION.test(code)) return new SecretsError('ERR_SECRETS_DATABASE_PERMISSION', options);
+  if (code === '' && CLOSED_TEXT.test(text)) return new SecretsError('ERR_SECRETS_DATABASE_CLOSED', options);
+  const retryable = RETRYABLE.test(code) || name === 'KnexTimeoutError' || (code === '' && RETRYABLE_TEXT.test(text));
   return new SecretsError('ERR_SECRETS_DATABASE', { ...options, retryable });
+}
+
+function read(error: unknown): { readonly code: string; readonly name: string; readonly text: string } {
+  try {
+    const { code, name, message } = (error ?? {}) as { code?: unknown; name?: unknown; message?: unknown };
+    const string = (value: unknown): string => (typeof value === 'string' ? value : '');
+    return { code: string(code), name: string(name), text: string(message) };
+  } catch {
+    return { code: '', name: '', text: '' }; // a getter that throws says nothing
+  }
 }
 
 /** Runs `work` and throws nothing but typed errors. */

@@ -3,7 +3,7 @@ import type { Knex } from 'knex';
 import type { Dialect } from '../dialects/dialect.ts';
 import type { Tables } from '../tables.ts';
 
-const LOCK_ATTEMPTS = 50;
+const MAX_WAIT_MS = 5_000;
 const MAX_PAUSE_MS = 100;
 
 class NotLocked {
@@ -26,7 +26,7 @@ export async function writeTransaction<T>(
 
 /**
  * A transaction whose first act is to take a lock. Where the database answers "busy" instead of waiting, the transaction
- * starts over: it has done nothing yet. What `work` throws is never tried again.
+ * starts over for up to 5 seconds: it has done nothing yet. What `work` throws is never tried again.
  */
 export async function lockedTransaction<T>(
   knex: Knex,
@@ -34,6 +34,7 @@ export async function lockedTransaction<T>(
   lock: (trx: Knex.Transaction) => Promise<void>,
   work: (trx: Knex.Transaction) => Promise<T>,
 ): Promise<T> {
+  const start = performance.now();
   for (let attempt = 1; ; attempt++) {
     try {
       return await knex.transaction(
@@ -47,7 +48,8 @@ export async function lockedTransaction<T>(
       );
     } catch (error) {
       if (!(error instanceof NotLocked)) throw error;
-      if (attempt === LOCK_ATTEMPTS || !dialect.isLockConflict(error.cause)) throw error.cause;
+      const waited = performance.now() - start;
+      if (waited > MAX_WAIT_MS || !dialect.isLockConflict(error.cause)) throw error.cause;
       await sleep(Math.random() * Math.min(MAX_PAUSE_MS, 2 ** attempt));
     }
   }

@@ -20,7 +20,10 @@ export async function wrapUnderRoot(root: KeyWrapper, key: Uint8Array, call: Roo
  * @throws SecretsError `ERR_SECRETS_INTEGRITY`, `ERR_SECRETS_ROOT_KEY_MISSING`, `ERR_SECRETS_ROOT_UNAVAILABLE`
  */
 export async function unwrapUnderRoot(root: KeyWrapper, wrapped: WrappedKey, call: RootCall): Promise<Uint8Array> {
-  return await rootCall(call, (options) => root.unwrapKey(wrapped, options), wrapped.kid);
+  const key = await rootCall(call, (options) => root.unwrapKey(wrapped, options), wrapped.kid);
+  // What a wrapper returns is wiped after use. One that returned memory it keeps would hand out zeros the next time.
+  if (key.some((byte) => byte !== 0)) return key;
+  throw new SecretsError('ERR_SECRETS_INTEGRITY', { context: { tenantId: call.tenantId, keyId: call.kekId } });
 }
 
 async function rootCall<T>(
@@ -28,13 +31,16 @@ async function rootCall<T>(
   work: (options: Parameters<KeyWrapper['wrapKey']>[1]) => Promise<T>,
   kid?: string,
 ): Promise<T> {
-  const timeout = AbortSignal.timeout(timeoutMs);
-  const either = signal === undefined ? timeout : AbortSignal.any([timeout, signal]);
+  const abort = new AbortController();
+  const giveUp = (): void => abort.abort(signal?.reason);
+  const timer = setTimeout(giveUp, timeoutMs);
+  signal?.addEventListener('abort', giveUp, { once: true });
   try {
+    signal?.throwIfAborted();
     // A wrapper that ignores its signal must not hold a transaction open.
     return await Promise.race([
-      work({ context: contexts.tenantKek(tenantId, kekId), signal: either }),
-      aborted(either),
+      work({ context: contexts.tenantKek(tenantId, kekId), signal: abort.signal }),
+      aborted(abort.signal),
     ]);
   } catch (error) {
     const context = { tenantId, keyId: kekId, ...(kid === undefined ? {} : { kid }) };
@@ -48,12 +54,14 @@ async function rootCall<T>(
       throw new SecretsError('ERR_SECRETS_INTEGRITY', { context, cause: error });
     }
     throw error;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', giveUp);
   }
 }
 
 async function aborted(signal: AbortSignal): Promise<never> {
   return await new Promise((_resolve, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    else signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
   });
 }

@@ -24,7 +24,7 @@ export async function runMigrations(trx: Knex, dialect: Dialect, tables: Tables)
     `create table if not exists ?? (name varchar(64) primary key, applied_at ${dialect.types.timestamp} not null)`,
     [tables.migrations],
   );
-  const before = await readMigrations(trx, tables);
+  const before = await readOwnMigrations(trx, dialect, tables);
   if (before.applied.length === 0) await refuseForeignTables(trx, dialect, tables);
   for (const migration of MIGRATIONS) {
     if (before.applied.includes(migration.name)) continue;
@@ -44,6 +44,18 @@ export async function readMigrations(db: Knex, tables: Tables): Promise<Migratio
   const applied = rows.map(({ name }) => name);
   if (applied.some((name) => !known.includes(name))) throw new SecretsError('ERR_SECRETS_SCHEMA_NEWER');
   return { applied, pending: known.filter((name) => !applied.includes(name)) };
+}
+
+/** As {@link readMigrations}, but a table of that name with other columns or other rows is somebody else's. */
+async function readOwnMigrations(trx: Knex, dialect: Dialect, tables: Tables): Promise<MigrationStatus> {
+  const table = tables.plain('secret_migrations');
+  const columns = await dialect.columnsOf(trx, table, tables.schema);
+  const ours = columns.toSorted().join() === 'applied_at,name';
+  const names = ours ? asRows<{ name: string }>(await trx(tables.migrations).select('name')) : [];
+  if (!ours || (names.length > 0 && !names.some(({ name }) => name === initial.name))) {
+    throw new SecretsError('ERR_SECRETS_FOREIGN_TABLE', { context: { table } });
+  }
+  return await readMigrations(trx, tables);
 }
 
 async function refuseForeignTables(trx: Knex, dialect: Dialect, tables: Tables): Promise<void> {

@@ -49,6 +49,7 @@ export async function getSecret(scope: Scope, db: Knex, name: string, version: n
   const row = asRow<SecretRow & VersionRow & TenantKeyRow>(result);
   if (row === undefined) throw notFound(scope);
   if (row.version === null || row.kek_id === null) {
+    await verifyBindings(scope, db, [row], []);
     // The current version is always there; an older one may have been purged or never have been.
     if (version !== undefined && version !== row.current_version) throw notFound(scope);
     throw integrity(scope, row);

@@ -125,6 +125,8 @@ async function changeSecret(
 ): Promise<SavedSecret> {
   const now = new Date();
   const { plaintext } = input;
+  // Whatever can be refused comes before the first write: a caller may go on with its transaction.
+  const metadata = input.metadata?.(row);
   const version = row.current_version + (plaintext === undefined ? 0 : 1);
   if (plaintext !== undefined) {
     const sealed = sealVersion(kek, { tenantId: scope.tenantId, secretId: row.id, version }, plaintext);
@@ -136,7 +138,7 @@ async function changeSecret(
       current_version: version,
       binding: makeBinding(kek, { ...factsOf(scope, row), currentVersion: version }),
       updated_at: now,
-      ...(input.metadata === undefined ? {} : { metadata: input.metadata(row) }),
+      ...(metadata === undefined ? {} : { metadata }),
       ...(input.authType === undefined ? {} : { auth_type: input.authType }),
     });
   return { id: row.id, name: row.name, version, createdAt: new Date(toMillis(row.created_at)), updatedAt: now };
@@ -151,14 +153,22 @@ async function insertVersion(
   sealed: { readonly wrappedDek: Buffer; readonly ciphertext: Buffer },
   now: Date,
 ): Promise<void> {
-  await trx(scope.tables.versions).insert({
-    tenant_id: scope.tenantId,
-    secret_id: secretId,
-    version,
-    kek_id: kek.activeKid,
-    wrapped_dek: sealed.wrappedDek,
-    ciphertext: sealed.ciphertext,
-    created_at: now,
-    created_by: scope.actor,
-  });
+  const inserted = (await trx(scope.tables.versions)
+    .insert({
+      tenant_id: scope.tenantId,
+      secret_id: secretId,
+      version,
+      kek_id: kek.activeKid,
+      wrapped_dek: sealed.wrappedDek,
+      ciphertext: sealed.ciphertext,
+      created_at: now,
+      created_by: scope.actor,
+    })
+    .onConflict(['tenant_id', 'secret_id', 'version'])
+    .ignore()
+    .returning('version')) as readonly unknown[];
+  // The next version is there already: the secret's row is an older one that somebody put back.
+  if (inserted.length === 0) {
+    throw new SecretsError('ERR_SECRETS_INTEGRITY', { context: { tenantId: scope.tenantId, secretId, version } });
+  }
 }
