@@ -9,6 +9,7 @@ interface SharedPool {
   users: number;
 }
 
+// The host's hooks stay: `afterCreate` may set a search path or a role that decides where rows go.
 // One per configuration of the host, however many stores are made on it: some hosts make one for every request.
 const pools = new WeakMap<object, SharedPool>();
 
@@ -17,7 +18,10 @@ export function auditPoolOf(host: Knex): Knex {
   const config = host.client.config as Knex.Config;
   let pool = pools.get(config);
   if (pool === undefined) {
-    pool = { knex: createKnex(isExternal(config) ? config : { ...config, pool: POOL }), users: 0 };
+    pool = {
+      knex: createKnex(isExternal(config) ? config : { ...config, pool: { ...config.pool, ...POOL } }),
+      users: 0,
+    };
     pools.set(config, pool);
   }
   return pool.knex;

@@ -158,9 +158,10 @@ export function createSecretStore(options: SecretStoreOptions): SecretStore {
   if (typeof options.root?.wrapKey !== 'function') {
     throw invalidArgument('root', 'a keyring or another KeyWrapper', typeof options.root);
   }
-  const { maxValueBytes = DEFAULTS.maxValueBytes } = options;
-  if (!Number.isSafeInteger(maxValueBytes) || maxValueBytes < 1) {
-    throw invalidArgument('maxValueBytes', 'a positive integer', typeof maxValueBytes);
+  for (const name of Object.keys(DEFAULTS) as (keyof typeof DEFAULTS)[]) {
+    const value: unknown = options[name];
+    if (value === undefined || (Number.isSafeInteger(value) && Number(value) > 0)) continue;
+    throw invalidArgument(name, 'a positive integer', typeof value);
   }
   return new SecretStore(Object.freeze({ ...options }));
 }

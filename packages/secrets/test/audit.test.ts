@@ -99,6 +99,16 @@ describeEachEngine('audit log', (engine) => {
     expect(salts.every((salt: Buffer) => salt.length === 16)).toBe(true);
   });
 
+  it('shows a request planted on a row that had none', async () => {
+    const tenant = fixture.tenant('planted');
+    await tenant.save('key', 'x');
+    await fixture
+      .knex('secret_audit_log')
+      .where({ tenant_id: 'planted' })
+      .update({ payload: Buffer.from('{"ip":"198.51.100.1"}') });
+    expect((await tenant.auditLog()).items.some(({ authentic }) => authentic)).toBe(false);
+  });
+
   it('shows a forged row', async () => {
     const tenant = fixture.tenant('forged');
     await tenant.save('key', 'x');

@@ -243,6 +243,11 @@ describe('bad configuration', () => {
       'ERR_SECRETS_INVALID_ARGUMENT',
       () => createSecretStore({ knex: createKnex({ client: 'pg' }), root, maxValueBytes: 0 }),
     ],
+    ...(['cachedKeys', 'cachedKeyTtlMs', 'rootTimeoutMs'] as const).map((name): [string, string, () => unknown] => [
+      `${name} that is no number`,
+      'ERR_SECRETS_INVALID_ARGUMENT',
+      () => createSecretStore({ knex: createKnex({ client: 'pg' }), root, [name]: Number.NaN }),
+    ]),
     [
       'a prefix that is SQL',
       'ERR_SECRETS_INVALID_ARGUMENT',

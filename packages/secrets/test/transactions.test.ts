@@ -154,6 +154,27 @@ describeEachEngine("a caller's transaction", (engine) => {
       expect(await connections()).toBeLessThanOrEqual(before + 2);
     });
 
+    it("keeps the host's hooks on its own connections: rows go where the host's go", async () => {
+      await fixture.knex.raw('create schema app');
+      const afterCreate = (
+        connection: { query(sql: string, done: (error: unknown) => void): void },
+        done: (error: unknown, connection: unknown) => void,
+      ): void => connection.query('set search_path to app', (error) => done(error, connection));
+      const knex = createKnex({ ...fixture.knexConfig, pool: { min: 0, max: 3, afterCreate } });
+      try {
+        const store = fixture.reopen(fixture.root, { knex });
+        await store.migrate();
+        await knex.transaction(async (trx) => {
+          const tenant = store.tenant('acme', { actor: 'x', trx });
+          expect(await rejection(tenant.get('nothing'))).toMatchObject({ code: 'ERR_SECRETS_NOT_FOUND' });
+        });
+        expect(await fixture.knex('app.secret_audit_log').where({ tenant_id: 'acme' })).toHaveLength(1);
+        await store.close();
+      } finally {
+        await knex.destroy();
+      }
+    });
+
     it('is served after its store was closed', async () => {
       await fixture.store.migrate();
       await fixture.tenant('acme').save('key', 'x');

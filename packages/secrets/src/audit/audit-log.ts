@@ -94,6 +94,8 @@ export class AuditLog {
   }
 
   #authentic(row: AuditRow): boolean {
+    // A payload without its salt is not covered by the MAC: nobody but a forger writes one.
+    if ((row.payload === null) !== (row.salt === null)) return false;
     const keyed = unpackMac(row.mac);
     const key = this.#keyring();
     // A MAC under a key that the store does not hold is a forgery as far as it can tell.

@@ -78,7 +78,6 @@ export class AuditedCalls {
 
   /** Commits the audit row of a refusal before the refusal is thrown. */
   async #refuse(call: Call, { code, context }: KeywrightError): Promise<void> {
-    if (code === 'ERR_SECRETS_INTEGRITY') this.#context.logger?.error(`${call.action} refused: ${code}`);
     const { secretId, version } = context;
     const audited: Audited = {
       context: { code },
@@ -87,6 +86,7 @@ export class AuditedCalls {
     };
     const db = this.#scope.connections.outside(this.#context.trx);
     await typed(call.action, () => this.#record(db, call, 'refused', audited));
+    if (code === 'ERR_SECRETS_INTEGRITY') this.#context.logger?.error(`${call.action} refused: ${code}`);
   }
 
   async #record(db: Knex, call: Call, outcome: 'success' | 'refused', audited: Audited): Promise<void> {
