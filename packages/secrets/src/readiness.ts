@@ -14,6 +14,7 @@ export interface ReadinessParts {
   readonly root: KeyWrapper;
   readonly tenantKeys: TenantKeys;
   readonly audit: AuditLog;
+  readonly rootTimeoutMs: number;
 }
 
 /**
@@ -23,10 +24,13 @@ export interface ReadinessParts {
  * @throws SecretsError `ERR_SECRETS_NOT_MIGRATED`, `ERR_SECRETS_SCHEMA_NEWER`, `ERR_SECRETS_ROOT_KEY_WRONG`,
  * `ERR_SECRETS_ROOT_KEY_MISSING`
  */
-export async function makeReady(db: Knex, { tables, root, tenantKeys, audit }: ReadinessParts): Promise<void> {
+export async function makeReady(
+  db: Knex,
+  { tables, root, tenantKeys, audit, rootTimeoutMs }: ReadinessParts,
+): Promise<void> {
   const { pending } = await readMigrations(db, tables);
   if (pending.length > 0) throw new SecretsError('ERR_SECRETS_NOT_MIGRATED');
-  await verifyRootKeys(db, tables, root);
+  await verifyRootKeys(db, tables, root, rootTimeoutMs);
   const found = await tenantKeys.findActive(db, SYSTEM_TENANT);
   if (found !== undefined) {
     audit.useKey(await tenantKeys.unwrap(db, found));

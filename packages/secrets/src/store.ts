@@ -130,7 +130,13 @@ export class SecretStore {
   }
 
   #parts(): ReadinessParts {
-    return { tables: this.#tables, root: this.#root, tenantKeys: this.#tenantKeys, audit: this.#audit };
+    return {
+      tables: this.#tables,
+      root: this.#root,
+      tenantKeys: this.#tenantKeys,
+      audit: this.#audit,
+      rootTimeoutMs: this.#options.rootTimeoutMs ?? DEFAULTS.rootTimeoutMs,
+    };
   }
 }
 

@@ -150,6 +150,16 @@ describeEachEngine('root keys', (engine) => {
       expect((await store.tenant('acme', { actor: 'x' }).get('key')).value).toBe('x');
     });
 
+    it('that does not answer at start-up, or denies, is an error of its own', async () => {
+      const hang = fixture.reopen(remote(fixture.root, { verifyCheckValue: () => new Promise(() => undefined) }), {
+        rootTimeoutMs: 50,
+      });
+      await fixture.store.ready();
+      expect(await rejection(hang.ready())).toMatchObject({ code: 'ERR_SECRETS_ROOT_UNAVAILABLE', retryable: true });
+      const deny = remote(fixture.root, { verifyCheckValue: () => Promise.reject(new Error('AccessDenied')) });
+      expect(await rejection(fixture.reopen(deny).ready())).toMatchObject({ code: 'ERR_SECRETS_ROOT_UNAVAILABLE' });
+    });
+
     it('that does not answer is given up on, even if it ignores its signal', async () => {
       await fixture.tenant('acme').save('key', 'x');
       let hang = false;

@@ -26,6 +26,23 @@ export async function unwrapUnderRoot(root: KeyWrapper, wrapped: WrappedKey, cal
   throw new SecretsError('ERR_SECRETS_INTEGRITY', { context: { tenantId: call.tenantId, keyId: call.kekId } });
 }
 
+/**
+ * What a root key answers to a question that takes no signal.
+ * @throws SecretsError `ERR_SECRETS_ROOT_UNAVAILABLE`; what the wrapper throws, where that is typed
+ */
+export async function answerOf<T>(timeoutMs: number, ask: () => Promise<T>): Promise<T> {
+  const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(), timeoutMs);
+  try {
+    return await Promise.race([ask(), aborted(abort.signal)]);
+  } catch (error) {
+    if (isKeywrightError(error)) throw error;
+    throw new SecretsError('ERR_SECRETS_ROOT_UNAVAILABLE', { cause: error, retryable: true });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 async function rootCall<T>(
   { tenantId, kekId, timeoutMs, signal }: RootCall,
   work: (options: Parameters<KeyWrapper['wrapKey']>[1]) => Promise<T>,

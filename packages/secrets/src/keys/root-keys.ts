@@ -3,6 +3,7 @@ import type { Knex } from 'knex';
 import { SecretsError } from '../errors.ts';
 import { asRows } from '../internal/rows.ts';
 import type { Tables } from '../tables.ts';
+import { answerOf } from './root-calls.ts';
 
 interface RootKeyRow {
   readonly kid: string;
@@ -14,12 +15,12 @@ interface RootKeyRow {
  * Compares the configured root keys with those that this database was written with, and registers the active one.
  * One id can never come to mean two keys, and a wrong key is refused by name before anything is read or written.
  *
- * @throws SecretsError `ERR_SECRETS_ROOT_KEY_WRONG`, `ERR_SECRETS_ROOT_KEY_MISSING`
+ * @throws SecretsError `ERR_SECRETS_ROOT_KEY_WRONG`, `ERR_SECRETS_ROOT_KEY_MISSING`, `ERR_SECRETS_ROOT_UNAVAILABLE`
  */
-export async function verifyRootKeys(db: Knex, tables: Tables, root: KeyWrapper): Promise<void> {
+export async function verifyRootKeys(db: Knex, tables: Tables, root: KeyWrapper, timeoutMs: number): Promise<void> {
   const known = await readRootKeys(db, tables);
   for (const row of known) {
-    if (row.status === 'active' || row.kid === root.activeKid) await verifyRootKey(root, row);
+    if (row.status === 'active' || row.kid === root.activeKid) await verifyRootKey(root, row, timeoutMs);
   }
   const active = known.find(({ kid }) => kid === root.activeKid);
   if (active?.status === 'active') return;
@@ -29,7 +30,7 @@ export async function verifyRootKeys(db: Knex, tables: Tables, root: KeyWrapper)
         kid: root.activeKid,
         provider: root.provider,
         status: 'active',
-        check_value: Buffer.from(await root.checkValue(root.activeKid)),
+        check_value: Buffer.from(await answerOf(timeoutMs, () => root.checkValue(root.activeKid))),
         created_at: new Date(),
       })
       .onConflict('kid')
@@ -39,7 +40,7 @@ export async function verifyRootKeys(db: Knex, tables: Tables, root: KeyWrapper)
   }
   // Another process may have registered the id first, with another key.
   for (const row of await readRootKeys(db, tables)) {
-    if (row.kid === root.activeKid) await verifyRootKey(root, row);
+    if (row.kid === root.activeKid) await verifyRootKey(root, row, timeoutMs);
   }
 }
 
@@ -64,10 +65,10 @@ async function readRootKeys(db: Knex, tables: Tables): Promise<readonly RootKeyR
   return asRows<RootKeyRow>(await db(tables.rootKeys).select('kid', 'status', 'check_value'));
 }
 
-async function verifyRootKey(root: KeyWrapper, { kid, check_value }: RootKeyRow): Promise<void> {
+async function verifyRootKey(root: KeyWrapper, { kid, check_value }: RootKeyRow, timeoutMs: number): Promise<void> {
   let matches: boolean;
   try {
-    matches = await root.verifyCheckValue(kid, check_value);
+    matches = await answerOf(timeoutMs, () => root.verifyCheckValue(kid, check_value));
   } catch (error) {
     if (!isKeywrightError(error) || error.code !== 'ERR_KEYRING_KID_UNKNOWN') throw error;
     throw new SecretsError('ERR_SECRETS_ROOT_KEY_MISSING', { context: { kid }, cause: error });
