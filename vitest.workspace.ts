@@ -13,6 +13,8 @@ export default defineConfig({
     // Unit tests run on the sources; what is published is tested as packed, by check:packages and the examples.
     alias: {
       '@keywright/envelope/compat': source('envelope/src/compat/index.ts'),
+      '@keywright/envelope/libsodium': source('envelope/src/libsodium.ts'),
+      '@keywright/envelope/xchacha20-poly1305': source('envelope/src/xchacha20-poly1305.ts'),
       '@keywright/envelope': source('envelope/src/index.ts'),
       '@keywright/secrets': source('secrets/src/index.ts'),
       '@keywright/testkit/engines': source('testkit/src/engines.ts'),

@@ -1,6 +1,7 @@
 import { EnvelopeError } from './errors.ts';
 import { writeLe64 } from './internal/pae.ts';
 import { describe } from './keywright-error.ts';
+import { Buffer } from './runtime/node.ts';
 
 /**
  * Public facts that a ciphertext is bound to: what it is and where it lives (tenant, table, id, version). Decryption

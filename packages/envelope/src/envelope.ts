@@ -1,6 +1,7 @@
 import { EnvelopeError } from './errors.ts';
 import { isKid } from './keys.ts';
 import { describe } from './keywright-error.ts';
+import { isSuiteId, type SuiteId } from './suites/suite.ts';
 
 // Type aliases, not interfaces: only those are assignable to a field typed `JsonValue` or `Record<string, unknown>`.
 
@@ -17,10 +18,12 @@ export type EnvelopeV1 = {
 /** Version 2: committed to its key, bound to its context. */
 export type EnvelopeV2 = {
   readonly __enc: 2;
+  /** The suite; absent for A256GCM. */
+  readonly alg?: Exclude<SuiteId, 'A256GCM'>;
   readonly kid: string;
-  /** Base64 of salt[16] ‖ nonce[12]. */
+  /** Base64 of salt[16] ‖ nonce: 12 bytes for A256GCM, 24 for the other suites. */
   readonly iv: string;
-  /** Base64 of commitment[32] ‖ ciphertext ‖ tag[16]. */
+  /** Base64 of commitment[32] ‖ ciphertext ‖ tag[16]; for XS20P the tag stands before the ciphertext. */
   readonly ct: string;
 };
 
@@ -30,8 +33,8 @@ export type Envelope = EnvelopeV1 | EnvelopeV2;
 /** What an envelope tells without a key. */
 export interface EnvelopeInfo {
   readonly version: 1 | 2;
-  readonly form: 'object' | 'bytes';
-  readonly suite: 'A256GCM';
+  readonly form: 'object' | 'text' | 'bytes';
+  readonly suite: SuiteId;
   readonly kid: string;
 }
 
@@ -63,14 +66,19 @@ export function readEnvelope(value: unknown): Envelope {
   }
   const { __enc, kid, iv, ct, alg } = value as Record<string, unknown>;
   if (__enc !== 1 && __enc !== 2) throw unsupported(typeof __enc === 'number' ? __enc : describe(__enc));
+  const named = Object.hasOwn(value, 'alg');
   // Another suite is a later release's; an operator should upgrade, not restore the row.
-  if (typeof alg === 'string' && Object.hasOwn(value, 'alg') && alg !== 'A256GCM') throw unsupported('another suite');
+  if (named && typeof alg === 'string' && !isSuiteId(alg)) throw unsupported('another suite');
   for (const field of FIELDS) if (!Object.hasOwn(value, field)) throw malformed(field);
-  if (Reflect.ownKeys(value).length !== FIELDS.length) throw malformed('a field that no envelope has');
+  if (Reflect.ownKeys(value).length !== FIELDS.length + (named ? 1 : 0))
+    throw malformed('a field that no envelope has');
   if (typeof kid !== 'string' || !isKid(kid)) throw malformed('kid');
   if (typeof iv !== 'string') throw malformed('iv');
   if (typeof ct !== 'string') throw malformed('ct');
-  return { __enc, kid, iv, ct };
+  if (!named) return { __enc, kid, iv, ct };
+  // The default suite is never named: two spellings of one envelope are one too many.
+  if (__enc === 1 || !isSuiteId(alg) || alg === 'A256GCM') throw malformed('alg');
+  return { __enc, alg, kid, iv, ct };
 }
 
 function unsupported(received: string | number): EnvelopeError {

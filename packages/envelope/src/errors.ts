@@ -9,6 +9,10 @@ const ENVELOPE_MESSAGES = {
     'The envelope has a version or suite that this release does not know. Upgrade @keywright/envelope.',
   ERR_ENVELOPE_MALFORMED:
     'The value is marked as an envelope, but a field is missing, unknown or of the wrong type. Restore it from a backup.',
+  ERR_ENVELOPE_VERSION_REFUSED:
+    'The value is a version 1 envelope, which is bound to no context, and this keyring was told to refuse those. Encrypt it again as version 2, or allow version 1 until that is done.',
+  ERR_ENVELOPE_LIBSODIUM_MISSING:
+    'The package libsodium-wrappers could not be loaded. Install it beside @keywright/envelope, or pass a loaded libsodium.',
   ERR_ENVELOPE_INVALID_CONTEXT:
     'The encryption context must be a plain object of well-formed strings. Pass the same pairs when encrypting and when decrypting; an empty context is written as {}.',
   ERR_ENVELOPE_INVALID_VALUE:
@@ -31,6 +35,8 @@ const KEYRING_MESSAGES = {
     'The key is disabled or destroyed and may not be used. Enable it again if it was disabled; what a destroyed key encrypted is gone.',
   ERR_KEYRING_KEY_EXHAUSTED:
     'The key has made 2^32 version 1 envelopes, the most that random nonces allow. Activate a new key.',
+  ERR_KEYRING_SUITE_MISSING:
+    'The envelope was made with a suite that this keyring was not given. Pass the suite to the keyring as `suites`.',
   ERR_KEYRING_STATE_CONFLICT:
     'The key cannot change to this state from the one it is in. Activate another key before taking the active one out of use.',
   ERR_KEYRING_ENV_CONFLICT:
@@ -39,10 +45,47 @@ const KEYRING_MESSAGES = {
     'The environment variable does not hold what it must. _KEYS is a JSON object of kid to key, _ACTIVE_KID names one of its kids.',
 } as const;
 
+const KEY_SOURCE_MESSAGES = {
+  ERR_KEY_SOURCE_CONFIG:
+    'The key source is not configured as it must be. The context names the argument or the variable; no other source is tried.',
+  ERR_KEY_SOURCE_UNREACHABLE:
+    'The key source could not be reached or cannot serve now. Check its address, its certificate and its health; no other source is tried.',
+  ERR_KEY_SOURCE_TIMEOUT: 'The key source did not answer in time. Check its health, or raise timeoutMs.',
+  ERR_KEY_SOURCE_ABORTED: 'The key source was told to stop before it had an answer.',
+  ERR_KEY_SOURCE_NO_CREDENTIALS:
+    'No identity was found to ask the key source with. Give the service a role, a managed identity or a service account that may read the secret.',
+  ERR_KEY_SOURCE_DENIED: 'The key source refused this identity. Allow it to read exactly this secret.',
+  ERR_KEY_SOURCE_NOT_FOUND:
+    'The key source holds nothing under this name, or only a deleted version. Check the name, and the region or project it is looked for in.',
+  ERR_KEY_SOURCE_INVALID_RESPONSE:
+    'The key source answered in a form that it must not. Check that the address is really that of the service and its version is supported.',
+  ERR_KEY_SOURCE_REDIRECTED:
+    'The key source answered with a redirect, which is not followed: credentials go to the configured host only. Configure the final address.',
+  ERR_KEY_SOURCE_CONTENT_INVALID:
+    'The secret does not hold a key in a known form. Store one key (base64 or hex), or JSON with "activeKid" and "keys".',
+  ERR_KEY_SOURCE_TOO_LARGE: 'The answer of the key source is larger than any set of keys. Nothing of it was used.',
+  ERR_KEY_SOURCE_SDK_MISSING:
+    'The SDK of this key source is not installed. It is an optional peer dependency: install the package that the context names.',
+  ERR_KEY_SOURCE_FILE_PERMISSIONS:
+    'The key file is open to others. It must belong to this user or root and be closed to group and others (chmod 600); in Kubernetes set defaultMode: 0400 on the volume.',
+  ERR_KEY_SOURCE_NOT_FOR_PRODUCTION:
+    'Deriving the key from a master secret is for development, and NODE_ENV is production. Use a secrets manager, or set allowInProduction.',
+  ERR_KEY_SOURCE_WRONG_PASSPHRASE:
+    'The passphrase does not give the key that these parameters were made for. Type it again, or use the parameters that belong to it.',
+  ERR_KEY_SOURCE_KEY_CHANGED:
+    'The source now holds other bytes under a key id (kid) that is in use. Nothing was changed. Give every new key a new id and restore the old one.',
+} as const;
+
+/** What may succeed when it is tried again unchanged. */
+const RETRYABLE: ReadonlySet<string> = new Set(['ERR_KEY_SOURCE_UNREACHABLE', 'ERR_KEY_SOURCE_TIMEOUT']);
+
 /** Stable codes of {@link EnvelopeError}. */
 export type EnvelopeErrorCode = keyof typeof ENVELOPE_MESSAGES;
 /** Stable codes of {@link KeyringError}. */
 export type KeyringErrorCode = keyof typeof KEYRING_MESSAGES;
+
+/** Stable codes of {@link KeySourceError}. */
+export type KeySourceErrorCode = keyof typeof KEY_SOURCE_MESSAGES;
 
 /** An envelope, its context or the value that was to go into one is refused. */
 export class EnvelopeError extends KeywrightError<EnvelopeErrorCode> {
@@ -63,5 +106,16 @@ export class KeyringError extends KeywrightError<KeyringErrorCode> {
 
   constructor(code: KeyringErrorCode, options: KeywrightErrorOptions = {}) {
     super(code, KEYRING_MESSAGES[code], false, options);
+  }
+}
+
+/** Keys could not be had from where they are kept. `context.driver` names the source. */
+export class KeySourceError extends KeywrightError<KeySourceErrorCode> {
+  static {
+    Object.defineProperty(KeySourceError.prototype, 'name', { value: 'KeySourceError' });
+  }
+
+  constructor(code: KeySourceErrorCode, options: KeywrightErrorOptions = {}) {
+    super(code, KEY_SOURCE_MESSAGES[code], RETRYABLE.has(code), options);
   }
 }

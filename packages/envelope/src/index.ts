@@ -24,3 +24,4 @@ export {
 export type { Logger } from './logger.ts';
 export type { MacParts } from './mac.ts';
 export { type KeyringFromEnvOptions, keyringFromEnv } from './sources/env.ts';
+export type { Sealed, Suite, SuiteId, SuiteKey } from './suites/suite.ts';

@@ -1,11 +1,13 @@
 import { type EnvelopeInfo, readEnvelope } from './envelope.ts';
 import { readBytes } from './formats/v2-bytes.ts';
+import { readText } from './formats/v2-text.ts';
+import { isUint8Array } from './runtime/node.ts';
 
 /**
  * Version, form, suite and key id of an envelope, without a key: for a census, a rotation report, a debugger.
  * Nothing here is authenticated until the envelope is decrypted.
  *
- * @param envelope an object envelope or a bytes envelope
+ * @param envelope an object envelope, a text token or a bytes envelope
  * @throws EnvelopeError `ERR_ENVELOPE_NOT_ENCRYPTED`, `ERR_ENVELOPE_UNSUPPORTED_VERSION`, `ERR_ENVELOPE_MALFORMED`
  *
  * @example
@@ -18,9 +20,15 @@ import { readBytes } from './formats/v2-bytes.ts';
  * ```
  */
 export function inspectEnvelope(envelope: unknown): EnvelopeInfo {
-  if (envelope instanceof Uint8Array) {
-    return { version: 2, form: 'bytes', suite: 'A256GCM', kid: readBytes(envelope).kid };
+  if (isUint8Array(envelope)) {
+    const { suite, kid } = readBytes(envelope);
+    return { version: 2, form: 'bytes', suite, kid };
   }
-  const { __enc: version, kid } = readEnvelope(envelope);
-  return { version, form: 'object', suite: 'A256GCM', kid };
+  if (typeof envelope === 'string') {
+    const { suite, kid } = readText(envelope);
+    return { version: 2, form: 'text', suite, kid };
+  }
+  const read = readEnvelope(envelope);
+  const suite = read.__enc === 2 ? (read.alg ?? 'A256GCM') : 'A256GCM';
+  return { version: read.__enc, form: 'object', suite, kid: read.kid };
 }

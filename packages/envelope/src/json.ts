@@ -1,7 +1,7 @@
-import { types } from 'node:util';
 import { EnvelopeError } from './errors.ts';
 import { MAX_PLAINTEXT_BYTES } from './formats/plaintext.ts';
 import { describe } from './keywright-error.ts';
+import { Buffer, isMap, isPromise, isSet } from './runtime/node.ts';
 
 /** What `JSON.parse` returns. */
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
@@ -30,7 +30,7 @@ export function toJson(value: JsonInput): string {
 
 /** What JSON would turn into `{}` without a word: a promise that nobody awaited, a Map, a Set. */
 function emptied(value: unknown): boolean {
-  return types.isPromise(value) || types.isMap(value) || types.isSet(value);
+  return isPromise(value) || isMap(value) || isSet(value);
 }
 
 function invalid(expected: string, received: string): EnvelopeError {

@@ -1,11 +1,11 @@
-import { createHmac, createSecretKey, type KeyObject } from 'node:crypto';
-import QuickLRU from 'quick-lru';
 import { KeyringError } from './errors.ts';
-import { pae } from './internal/pae.ts';
 import { keyBytes } from './keys.ts';
 import type { Logger } from './logger.ts';
 import { deriveMacKey } from './mac.ts';
-import { deriveMessageKey, type MessageKey, newMessageKey, SALT_BYTES } from './message-key.ts';
+import { deriveMessageKey, type MessageKey } from './message-key.ts';
+import { MessageKeys } from './message-keys.ts';
+import { A256GCM, exportKey, hmacSha256, type SecretKey, sameKey, secretKey } from './runtime/node.ts';
+import type { Suite, SuiteId, SuiteKey } from './suites/suite.ts';
 
 /**
  * What a key may be used for.
@@ -20,8 +20,6 @@ export type KeyState = 'active' | 'decrypt-only' | 'disabled' | 'destroyed';
 const V1_MAX_USES = 2 ** 32;
 const V1_WARN_USES = 2 ** 31;
 
-/** Salts a reader remembers per key. A writer makes one an hour, so this spans a fleet. */
-const READER_CACHE = 1024; // quick-lru keeps up to twice as many
 const MAC_PURPOSES = 16;
 
 /** Hears of every version 1 envelope: a host that persists the count hands it back as `v1Uses`. */
@@ -42,11 +40,10 @@ export class KeyEntry {
   readonly #logger: Logger | undefined;
   readonly #onV1Use: V1UseHook | undefined;
   #warned = false;
-  #secret: KeyObject | undefined;
-  #writer: MessageKey | undefined;
-  #readers: QuickLRU<string, MessageKey> | undefined;
-  readonly #macKeys = new Map<string, KeyObject>();
-  readonly #prefixes = new Map<string, Uint8Array>();
+  #secret: SecretKey | undefined;
+  #v1Key: SuiteKey | undefined;
+  readonly #messageKeys = new Map<SuiteId, MessageKeys>();
+  readonly #macKeys = new Map<string, SecretKey>();
 
   constructor(kid: string, key: unknown, state: KeyState, v1: V1Usage) {
     const bytes = keyBytes(key, kid);
@@ -55,19 +52,38 @@ export class KeyEntry {
     this.v1Uses = v1.uses;
     this.#logger = v1.logger;
     this.#onV1Use = v1.onUse;
-    this.#secret = createSecretKey(bytes);
+    this.#secret = secretKey(bytes);
     bytes.fill(0);
   }
 
   /** Whether this is the same key under another id. */
   sameKeyAs(other: KeyEntry): boolean {
-    return this.#secret !== undefined && other.#secret !== undefined && this.#secret.equals(other.#secret);
+    return this.#secret !== undefined && other.#secret !== undefined && sameKey(this.#secret, other.#secret);
   }
 
-  /** The key itself. Only for an entry whose state was checked. */
-  get secret(): KeyObject {
-    if (this.#secret === undefined) throw new TypeError('A destroyed key was used.');
-    return this.#secret;
+  /** The message keys of a suite. */
+  messageKeys(suite: Suite): MessageKeys {
+    let keys = this.#messageKeys.get(suite.id);
+    if (keys === undefined) {
+      keys = new MessageKeys(suite, this.kid, this.#usableSecret());
+      this.#messageKeys.set(suite.id, keys);
+    }
+    return keys;
+  }
+
+  /** A key for one stream, under its own label. */
+  streamKey(suite: Suite, info: readonly (string | Uint8Array)[], salt: Uint8Array): MessageKey {
+    return deriveMessageKey(this.#usableSecret(), suite, info, salt);
+  }
+
+  /** The key itself as an AES-256-GCM key: version 1 derives nothing. */
+  v1Key(): SuiteKey {
+    if (this.#v1Key === undefined) {
+      const bytes = exportKey(this.#usableSecret());
+      this.#v1Key = A256GCM.importKey(bytes);
+      bytes.fill(0);
+    }
+    return this.#v1Key;
   }
 
   /** Counts one version 1 envelope; warns at 2^31, refuses at 2^32. */
@@ -83,44 +99,11 @@ export class KeyEntry {
     }
   }
 
-  /** The message key that this process writes with now; a fresh salt after 2^20 messages or an hour. */
-  writer(suiteId: string): MessageKey {
-    const current = this.#writer;
-    if (current?.mayWrite()) return current;
-    this.#writer = newMessageKey(this.secret, suiteId, this.kid);
-    return this.#writer;
-  }
-
-  /** The message key of a salt read from an envelope; derived, and remembered only by {@link remember}. */
-  reader(suiteId: string, salt: Buffer, offset: number): MessageKey {
-    const known = this.#readers?.get(salt.toString('latin1', offset, offset + SALT_BYTES));
-    return known ?? deriveMessageKey(this.secret, suiteId, this.kid, salt.subarray(offset, offset + SALT_BYTES));
-  }
-
-  /** Caches a message key under which a tag has verified, so that junk salts cannot push out the real ones. */
-  remember(message: MessageKey): void {
-    if (message.remembered) return;
-    message.remembered = true;
-    this.#readers ??= new QuickLRU({ maxSize: READER_CACHE });
-    this.#readers.set(message.saltKey, message);
-  }
-
-  /** `PAE` up to the payload type, as bytes; the number of parts is patched in by the caller. */
-  associatedDataPrefix(suiteId: string, type: string): Uint8Array {
-    const name = `${suiteId}.${type}`;
-    let prefix = this.#prefixes.get(name);
-    if (prefix === undefined) {
-      prefix = pae(['keywright/2', suiteId, this.kid, type]);
-      this.#prefixes.set(name, prefix);
-    }
-    return prefix;
-  }
-
   /** Subkey for authenticating data that is not encrypted; see mac.ts. */
-  macKey(purpose: string): KeyObject {
+  macKey(purpose: string): SecretKey {
     let key = this.#macKeys.get(purpose);
     if (key === undefined) {
-      key = deriveMacKey(this.secret, this.kid, purpose);
+      key = deriveMacKey(this.#usableSecret(), this.kid, purpose);
       if (this.#macKeys.size >= MAC_PURPOSES) this.#macKeys.clear();
       this.#macKeys.set(purpose, key);
     }
@@ -129,15 +112,21 @@ export class KeyEntry {
 
   /** First 8 bytes of HMAC-SHA-256 of a label: tells keys apart, and nothing else about them. */
   checkValue(): Uint8Array {
-    return createHmac('sha256', this.secret).update('keywright/check-value').digest().subarray(0, 8);
+    return hmacSha256(this.#usableSecret(), 'keywright/check-value').subarray(0, 8);
   }
 
   /** Changes state. Derived keys are dropped, so no cache outlives the decision. */
   become(state: KeyState): void {
     this.state = state;
-    this.#writer = undefined;
-    this.#readers = undefined;
+    this.#v1Key = undefined;
+    this.#messageKeys.clear();
     this.#macKeys.clear();
     if (state === 'destroyed') this.#secret = undefined;
+  }
+
+  /** Only for an entry whose state was checked. */
+  #usableSecret(): SecretKey {
+    if (this.#secret === undefined) throw new TypeError('A destroyed key was used.');
+    return this.#secret;
   }
 }

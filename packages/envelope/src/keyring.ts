@@ -1,4 +1,3 @@
-import { types } from 'node:util';
 import { contextPairs, type EncryptionContext } from './context.ts';
 import { type EnvelopeV2, readEnvelope } from './envelope.ts';
 import { EnvelopeError, KeyringError } from './errors.ts';
@@ -6,6 +5,7 @@ import { MAX_PLAINTEXT_BYTES } from './formats/plaintext.ts';
 import { openV1 } from './formats/v1.ts';
 import { openBytes, readBytes, sealBytes } from './formats/v2-bytes.ts';
 import { openObject, sealObject } from './formats/v2-object.ts';
+import { openText, readText, sealText } from './formats/v2-text.ts';
 import { isBytes } from './internal/bytes.ts';
 import { type JsonInput, type JsonValue, toJson } from './json.ts';
 import { KeyEntry, type KeyState, type V1UseHook } from './key-entry.ts';
@@ -14,6 +14,8 @@ import { checkKid } from './keys.ts';
 import { describe } from './keywright-error.ts';
 import type { Logger } from './logger.ts';
 import { checkMacInput, type MacParts, macMatches, macOf } from './mac.ts';
+import { A256GCM, Buffer, isMap } from './runtime/node.ts';
+import { isSuiteId, type Suite, type SuiteId } from './suites/suite.ts';
 
 /** What every way to make a keyring takes besides its keys. */
 export interface KeyringOptions {
@@ -24,6 +26,23 @@ export interface KeyringOptions {
   readonly v1Uses?: Readonly<Record<string, number>>;
   /** Hears of every version 1 envelope with the count so far, so that a host can persist it. */
   readonly onV1Use?: V1UseHook;
+  /**
+   * The suite that encrypts.
+   * @default AES-256-GCM
+   */
+  readonly suite?: Suite | undefined;
+  /**
+   * Suites that can be decrypted besides `suite` and AES-256-GCM. An envelope is opened with the suite that it names, or
+   * refused.
+   * @default none
+   */
+  readonly suites?: readonly Suite[] | undefined;
+  /**
+   * Whether {@link Keyring.decrypt} opens version 1 envelopes. They are bound to nothing, so whoever can write a column
+   * can put one where a version 2 envelope stood: refuse them once the last is gone.
+   * @default 'allow'
+   */
+  readonly v1?: 'allow' | 'reject' | undefined;
   /** Hears of keys that near their limit of use. @default silence */
   readonly logger?: Logger;
 }
@@ -48,6 +67,7 @@ export interface KeyedMac {
 }
 
 let entryFor: (keyring: Keyring, kid: string) => KeyEntry;
+let suiteFor: (keyring: Keyring, id?: SuiteId) => Suite;
 
 /**
  * Named keys, one of which is active. Keys are found by exact id, never by trial. Make one with
@@ -59,15 +79,23 @@ export class Keyring implements KeyWrapper {
   readonly provider = 'keyring';
   readonly #entries = new Map<string, KeyEntry>();
   readonly #options: KeyringOptions;
+  readonly #suite: Suite;
+  readonly #suites = new Map<SuiteId, Suite>([['A256GCM', A256GCM]]);
   #active: KeyEntry;
 
   static {
     entryFor = (keyring, kid) => keyring.#usable(kid);
+    suiteFor = (keyring, id) => (id === undefined ? keyring.#suite : keyring.#suiteOf(id));
   }
 
   /** Use {@link createKeyring}. */
   constructor(options: CreateKeyringOptions) {
     this.#options = options;
+    const { suite = A256GCM, suites = [], v1 = 'allow' } = options;
+    if (v1 !== 'allow' && v1 !== 'reject') throw invalidArgument('v1', "'allow' or 'reject'", v1);
+    if (!Array.isArray(suites)) throw invalidArgument('suites', 'an array of suites', suites);
+    for (const each of [...suites, suite]) this.#suites.set(checkSuite(each).id, each);
+    this.#suite = suite;
     const activeKid = checkKid(options.activeKid);
     for (const [kid, key] of Object.entries(options.keys)) {
       this.#put(kid, key, kid === activeKid ? 'active' : 'decrypt-only');
@@ -92,7 +120,7 @@ export class Keyring implements KeyWrapper {
   encrypt(value: JsonInput, options: ContextOptions): EnvelopeV2 {
     const json = toJson(value);
     const context = contextPairs(options?.context);
-    return sealObject(this.#active, context, json);
+    return sealObject(this.#active, this.#suite, context, json);
   }
 
   /**
@@ -100,14 +128,42 @@ export class Keyring implements KeyWrapper {
    * so for it the context is not looked at.
    *
    * @throws EnvelopeError `ERR_ENVELOPE_DECRYPT` without a reason; `ERR_ENVELOPE_NOT_ENCRYPTED`,
-   * `ERR_ENVELOPE_UNSUPPORTED_VERSION`, `ERR_ENVELOPE_MALFORMED` for what is no envelope; KeyringError
-   * `ERR_KEYRING_KID_UNKNOWN`, `ERR_KEYRING_KEY_NOT_USABLE`
+   * `ERR_ENVELOPE_UNSUPPORTED_VERSION`, `ERR_ENVELOPE_MALFORMED` for what is no envelope; `ERR_ENVELOPE_VERSION_REFUSED`;
+   * KeyringError `ERR_KEYRING_KID_UNKNOWN`, `ERR_KEYRING_KEY_NOT_USABLE`, `ERR_KEYRING_SUITE_MISSING`
    */
   decrypt(envelope: unknown, options: ContextOptions): JsonValue {
     const read = readEnvelope(envelope);
     const context = contextPairs(options?.context);
+    if (read.__enc === 1 && this.#options.v1 === 'reject') throw new EnvelopeError('ERR_ENVELOPE_VERSION_REFUSED');
     const entry = this.#usable(read.kid);
-    return opened(read.__enc === 2 ? openObject(entry, context, read) : openV1(entry, read));
+    return opened(
+      read.__enc === 1 ? openV1(entry, read) : openObject(entry, this.#suiteOf(read.alg ?? 'A256GCM'), context, read),
+    );
+  }
+
+  /**
+   * Encrypts text into a text token, `kw2.<suite>.<kid>.<iv>.<ct>`, for text columns.
+   * @param text well-formed, at most 256 MiB as UTF-8
+   * @throws EnvelopeError `ERR_ENVELOPE_INVALID_CONTEXT`, `ERR_ENVELOPE_INVALID_VALUE`
+   */
+  encryptText(text: string, options: ContextOptions): string {
+    if (typeof text !== 'string' || !text.isWellFormed() || Buffer.byteLength(text) > MAX_PLAINTEXT_BYTES) {
+      throw new EnvelopeError('ERR_ENVELOPE_INVALID_VALUE', {
+        context: {
+          expected: `a well-formed string of at most ${MAX_PLAINTEXT_BYTES} bytes as UTF-8`,
+          received: describe(text),
+        },
+      });
+    }
+    const context = contextPairs(options?.context);
+    return sealText(this.#active, this.#suite, context, text);
+  }
+
+  /** Opens a text token. Throws as {@link decrypt} does. */
+  decryptText(token: string, options: ContextOptions): string {
+    const layout = readText(token);
+    const context = contextPairs(options?.context);
+    return opened(openText(this.#usable(layout.kid), this.#suiteOf(layout.suite), context, layout));
   }
 
   /**
@@ -121,7 +177,7 @@ export class Keyring implements KeyWrapper {
       });
     }
     const context = contextPairs(options?.context);
-    return sealBytes(this.#active, context, plaintext);
+    return sealBytes(this.#active, this.#suite, context, plaintext);
   }
 
   /** Opens a bytes envelope, into memory that the caller may wipe. Throws as {@link decrypt} does. */
@@ -133,7 +189,7 @@ export class Keyring implements KeyWrapper {
     }
     const context = contextPairs(options?.context);
     const layout = readBytes(envelope);
-    return opened(openBytes(this.#usable(layout.kid), context, layout));
+    return opened(openBytes(this.#usable(layout.kid), this.#suiteOf(layout.suite), context, layout));
   }
 
   /**
@@ -256,6 +312,12 @@ export class Keyring implements KeyWrapper {
     throw new KeyringError('ERR_KEYRING_KEY_NOT_USABLE', { context: { kid, state: entry.state } });
   }
 
+  #suiteOf(id: SuiteId): Suite {
+    const suite = this.#suites.get(id);
+    if (suite === undefined) throw new KeyringError('ERR_KEYRING_SUITE_MISSING', { context: { expected: id } });
+    return suite;
+  }
+
   #expect(entry: KeyEntry, states: readonly KeyState[]): void {
     if (states.includes(entry.state)) return;
     throw new KeyringError('ERR_KEYRING_STATE_CONFLICT', { context: { kid: entry.kid, state: entry.state } });
@@ -280,7 +342,7 @@ export class Keyring implements KeyWrapper {
  */
 export function createKeyring(options: CreateKeyringOptions): Keyring {
   const keys: unknown = options?.keys;
-  if (typeof keys !== 'object' || keys === null || types.isMap(keys)) {
+  if (typeof keys !== 'object' || keys === null || isMap(keys)) {
     throw invalidArgument('keys', 'an object of kid to key', keys);
   }
   return new Keyring({ ...options });
@@ -292,10 +354,21 @@ export function usableEntry(keyring: Keyring, kid: string): KeyEntry {
   return entryFor(keyring, kid);
 }
 
+/** The suite of a name, or the one that encrypts; for the forms that this package writes outside the class. */
+export function suiteOf(keyring: Keyring, id?: SuiteId): Suite {
+  if (!(keyring instanceof Keyring)) throw invalidArgument('keyring', 'a keyring of this package', keyring);
+  return suiteFor(keyring, id);
+}
+
 /** The one place where decryption fails: the same error, and the same line of a stack, for every reason. */
 function opened<T>(value: T | undefined): T {
   if (value !== undefined) return value;
   throw new EnvelopeError('ERR_ENVELOPE_DECRYPT');
+}
+
+function checkSuite(suite: Suite): Suite {
+  if (isSuiteId(suite?.id) && typeof suite.importKey === 'function') return suite;
+  throw invalidArgument('suite', 'a suite of this package', suite);
 }
 
 function invalidArgument(argument: string, expected: string, received: unknown): KeyringError {

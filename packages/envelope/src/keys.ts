@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto';
 import { KeyringError } from './errors.ts';
 import { base64Decode } from './internal/base64.ts';
 import { isBytes } from './internal/bytes.ts';
 import { describe } from './keywright-error.ts';
+import { Buffer, fillRandom } from './runtime/node.ts';
 
 /** Length of every key, in bytes. */
 export const KEY_BYTES = 32;
@@ -13,7 +13,10 @@ const BASE64_LENGTH = 44;
 
 /** 32 random bytes as padded base64 (44 characters), the form that every key source reads. */
 export function generateKeyBase64(): string {
-  return randomBytes(KEY_BYTES).toString('base64');
+  const bytes = fillRandom(Buffer.allocUnsafeSlow(KEY_BYTES));
+  const text = bytes.toString('base64');
+  bytes.fill(0);
+  return text;
 }
 
 /** @throws KeyringError `ERR_KEYRING_KID_INVALID` */

@@ -1,4 +1,4 @@
-import { types } from 'node:util';
+import { isProxy, isUint8Array } from './runtime/node.ts';
 
 const CONTEXT_FIELDS = [
   'argument',
@@ -147,6 +147,6 @@ function allowListed(context: ErrorContext | undefined): ErrorContext {
 export function describe(value: unknown): string {
   if (value === null) return 'null';
   if (typeof value === 'string') return `string of length ${value.length}`;
-  if (types.isUint8Array(value)) return `${value.byteLength} bytes`;
-  return types.isProxy(value) ? 'proxy' : Array.isArray(value) ? 'array' : typeof value;
+  if (isUint8Array(value)) return `${value.byteLength} bytes`;
+  return isProxy(value) ? 'proxy' : Array.isArray(value) ? 'array' : typeof value;
 }

@@ -1,8 +1,8 @@
-import { createHmac, createSecretKey, hkdfSync, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { EnvelopeError } from './errors.ts';
 import { isBytes } from './internal/bytes.ts';
 import { pae } from './internal/pae.ts';
 import { describe } from './keywright-error.ts';
+import { hkdfSha512, hmacSha256, type SecretKey, secretKey, timingSafeEqual } from './runtime/node.ts';
 
 const NO_SALT = new Uint8Array(0);
 
@@ -13,16 +13,16 @@ export type MacParts = readonly (string | Uint8Array)[];
  * Key for one purpose: `HKDF-SHA-512(key, no salt, info = PAE("keywright/mac", kid, purpose))`, 32 bytes. Encryption
  * never derives with this label, so a MAC key and a message key cannot meet.
  */
-export function deriveMacKey(secret: KeyObject, kid: string, purpose: string): KeyObject {
-  const bytes = Buffer.from(hkdfSync('sha512', secret, NO_SALT, pae(['keywright/mac', kid, purpose]), 32));
-  const key = createSecretKey(bytes);
+export function deriveMacKey(secret: SecretKey, kid: string, purpose: string): SecretKey {
+  const bytes = hkdfSha512(secret, NO_SALT, pae(['keywright/mac', kid, purpose]), 32);
+  const key = secretKey(bytes);
   bytes.fill(0);
   return key;
 }
 
 /** HMAC-SHA-256 of the PAE of `parts`. */
-export function macOf(key: KeyObject, parts: MacParts): Buffer {
-  return createHmac('sha256', key).update(pae(parts)).digest();
+export function macOf(key: SecretKey, parts: MacParts): Buffer {
+  return hmacSha256(key, pae(parts));
 }
 
 /** Compares in constant time; a mac of another length never matches. */

@@ -3,54 +3,53 @@ import { sealV1 } from '../src/formats/v1.ts';
 import { openObject, sealObject } from '../src/formats/v2-object.ts';
 import { KeyEntry } from '../src/key-entry.ts';
 import { createKeyring } from '../src/keyring.ts';
+import type { MessageKey } from '../src/message-key.ts';
 import { A256GCM } from '../src/suites/a256gcm.ts';
 import { KEYS, testKeyring, thrown } from './support.ts';
 
 const usage = { uses: 0, onUse: undefined, logger: undefined };
 const entryOf = (): KeyEntry => new KeyEntry('v1', KEYS.v1, 'active', usage);
+const NOTHING = new Uint8Array(0);
+const readerOf = (entry: KeyEntry, salted: Buffer): MessageKey => entry.messageKeys(A256GCM).reader(salted, NOTHING);
+const writerOf = (entry: KeyEntry): MessageKey => entry.messageKeys(A256GCM).writer(NOTHING);
 const decode = (text: string): Buffer => Buffer.from(text, 'base64');
 
 describe('a key entry', () => {
   it('remembers a salt only after a tag under it has verified', () => {
     const reader = entryOf();
-    const envelope = sealObject(entryOf(), [], '"x"');
+    const envelope = sealObject(entryOf(), A256GCM, [], '"x"');
     const salted = decode(envelope.iv);
-    const derived = reader.reader('A256GCM', salted, 0);
-    expect(reader.reader('A256GCM', salted, 0)).not.toBe(derived);
+    const derived = readerOf(reader, salted);
+    expect(readerOf(reader, salted)).not.toBe(derived);
     const ct = decode(envelope.ct);
     ct[ct.length - 1] = (ct.at(-1) ?? 0) ^ 1;
-    expect(openObject(reader, [], { ...envelope, ct: ct.toString('base64') })).toBeUndefined();
-    expect(reader.reader('A256GCM', salted, 0)).not.toBe(reader.reader('A256GCM', salted, 0));
-    expect(openObject(reader, [], envelope)).toBe('x');
-    expect(reader.reader('A256GCM', salted, 0)).toBe(reader.reader('A256GCM', salted, 0));
+    expect(openObject(reader, A256GCM, [], { ...envelope, ct: ct.toString('base64') })).toBeUndefined();
+    expect(readerOf(reader, salted)).not.toBe(readerOf(reader, salted));
+    expect(openObject(reader, A256GCM, [], envelope)).toBe('x');
+    expect(readerOf(reader, salted)).toBe(readerOf(reader, salted));
   });
 
   it('remembers a bounded number of salts', () => {
     const reader = entryOf();
-    const first = sealObject(entryOf(), [], '1');
-    expect(openObject(reader, [], first)).toBe(1);
-    for (let index = 0; index < 2100; index++) openObject(reader, [], sealObject(entryOf(), [], '1'));
+    const first = sealObject(entryOf(), A256GCM, [], '1');
+    expect(openObject(reader, A256GCM, [], first)).toBe(1);
+    for (let index = 0; index < 2100; index++) openObject(reader, A256GCM, [], sealObject(entryOf(), A256GCM, [], '1'));
     const salted = decode(first.iv);
-    expect(reader.reader('A256GCM', salted, 0)).not.toBe(reader.reader('A256GCM', salted, 0));
+    expect(readerOf(reader, salted)).not.toBe(readerOf(reader, salted));
   });
 
   it('forgets everything derived when its state changes, and itself when destroyed', () => {
     const entry = entryOf();
-    const envelope = sealObject(entry, [], '"x"');
-    openObject(entry, [], envelope);
+    const envelope = sealObject(entry, A256GCM, [], '"x"');
+    openObject(entry, A256GCM, [], envelope);
     const salted = decode(envelope.iv);
-    const [writer, reader, mac] = [entry.writer('A256GCM'), entry.reader('A256GCM', salted, 0), entry.macKey('p')];
+    const [writer, reader, mac] = [writerOf(entry), readerOf(entry, salted), entry.macKey('p')];
     entry.become('decrypt-only');
-    expect(entry.writer('A256GCM')).not.toBe(writer);
-    expect(entry.reader('A256GCM', salted, 0)).not.toBe(reader);
+    expect(writerOf(entry)).not.toBe(writer);
+    expect(readerOf(entry, salted)).not.toBe(reader);
     expect(entry.macKey('p')).not.toBe(mac);
     entry.become('destroyed');
-    for (const use of [
-      () => entry.secret,
-      () => entry.writer('A256GCM'),
-      () => entry.macKey('q'),
-      () => entry.checkValue(),
-    ]) {
+    for (const use of [() => entry.v1Key(), () => writerOf(entry), () => entry.macKey('q'), () => entry.checkValue()]) {
       expect(use).toThrow(TypeError);
     }
   });
@@ -59,9 +58,9 @@ describe('a key entry', () => {
     const columns = (rows: readonly Buffer[], length: number): number =>
       Math.min(...Array.from({ length }, (_, at) => new Set(rows.map((row) => row[at])).size));
     const entry = entryOf();
-    const v2 = Array.from({ length: 700 }, () => decode(sealObject(entry, [], '1').iv).subarray(16));
+    const v2 = Array.from({ length: 700 }, () => decode(sealObject(entry, A256GCM, [], '1').iv).subarray(16));
     const v1 = Array.from({ length: 700 }, () => decode(sealV1(entry, '1').iv));
-    const salts = Array.from({ length: 700 }, () => decode(sealObject(entryOf(), [], '1').iv).subarray(0, 16));
+    const salts = Array.from({ length: 700 }, () => decode(sealObject(entryOf(), A256GCM, [], '1').iv).subarray(0, 16));
     for (const [rows, length] of [
       [v2, 12],
       [v1, 12],
@@ -79,9 +78,9 @@ describe('the cipher suite', () => {
   it('takes no shorter tag', () => {
     const entry = entryOf();
     const nonce = Buffer.alloc(12);
-    const { ciphertext, tag } = A256GCM.seal(entry.secret, nonce, nonce, 'x');
-    expect(A256GCM.open(entry.secret, nonce, nonce, ciphertext, tag)?.toString()).toBe('x');
-    expect(() => A256GCM.open(entry.secret, nonce, nonce, ciphertext, tag.subarray(0, 12))).toThrow();
+    const { ciphertext, tag } = entry.v1Key().seal(nonce, nonce, 'x');
+    expect(Buffer.from(entry.v1Key().open(nonce, nonce, ciphertext, tag) ?? []).toString()).toBe('x');
+    expect(() => entry.v1Key().open(nonce, nonce, ciphertext, tag.subarray(0, 12))).toThrow();
   });
 });
 
@@ -94,7 +93,7 @@ describe('a plaintext that is no JSON', () => {
   ])('is refused as any other, without a word of it: %s', (_what, plaintext) => {
     const sealed = (text: Buffer): object => {
       const nonce = Buffer.alloc(12, 7);
-      const { ciphertext, tag } = A256GCM.seal(entryOf().secret, nonce, Buffer.alloc(0), text);
+      const { ciphertext, tag } = entryOf().v1Key().seal(nonce, Buffer.alloc(0), text);
       return {
         __enc: 1,
         kid: 'v1',

@@ -1,6 +1,7 @@
 import { inspectEnvelope } from '@keywright/envelope';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { MessageKey } from '../src/message-key.ts';
+import { A256GCM } from '../src/suites/a256gcm.ts';
 import { CONTEXT, KEYS, testKeyring } from './support.ts';
 
 const saltOf = (iv: string): string => Buffer.from(iv, 'base64').subarray(0, 16).toString('hex');
@@ -39,7 +40,7 @@ describe('a writer', () => {
   });
 
   it('takes a fresh salt after 2^20 messages', () => {
-    const message = new MessageKey(Buffer.alloc(16), new ArrayBuffer(64));
+    const message = new MessageKey(A256GCM, Buffer.alloc(16), Buffer.alloc(64));
     for (let count = 0; count < 2 ** 20; count++) if (!message.mayWrite()) throw new Error(`refused at ${count}`);
     expect(message.mayWrite()).toBe(false);
   });

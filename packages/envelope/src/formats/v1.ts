@@ -1,12 +1,13 @@
-import { randomFillSync } from 'node:crypto';
 import type { EnvelopeV1 } from '../envelope.ts';
 import { base64Decode } from '../internal/base64.ts';
 import type { JsonValue } from '../json.ts';
 import type { KeyEntry } from '../key-entry.ts';
-import { A256GCM } from '../suites/a256gcm.ts';
+import { Buffer, fillRandom } from '../runtime/node.ts';
+import { SUITES, TAG_BYTES } from '../suites/suite.ts';
 import { parsePlaintext } from './plaintext.ts';
 
 const NO_ASSOCIATED_DATA = new Uint8Array(0);
+const NONCE_BYTES = SUITES.A256GCM.nonceLength;
 
 /**
  * Makes a version 1 envelope of UTF-8 `text` and counts it.
@@ -14,8 +15,8 @@ const NO_ASSOCIATED_DATA = new Uint8Array(0);
  */
 export function sealV1(entry: KeyEntry, text: string): EnvelopeV1 {
   entry.countV1();
-  const nonce = randomFillSync(Buffer.allocUnsafe(A256GCM.nonceLength));
-  const { ciphertext, tag } = A256GCM.seal(entry.secret, nonce, NO_ASSOCIATED_DATA, text);
+  const nonce = fillRandom(Buffer.allocUnsafe(NONCE_BYTES));
+  const { ciphertext, tag } = entry.v1Key().seal(nonce, NO_ASSOCIATED_DATA, text);
   return {
     __enc: 1,
     kid: entry.kid,
@@ -28,9 +29,8 @@ export function sealV1(entry: KeyEntry, text: string): EnvelopeV1 {
 export function openV1(entry: KeyEntry, envelope: EnvelopeV1): JsonValue | undefined {
   const nonce = base64Decode(envelope.iv);
   const body = base64Decode(envelope.ct);
-  if (nonce?.length !== A256GCM.nonceLength || body === undefined || body.length < A256GCM.tagLength) return undefined;
-  const tagAt = body.length - A256GCM.tagLength;
-  return parsePlaintext(
-    A256GCM.open(entry.secret, nonce, NO_ASSOCIATED_DATA, body.subarray(0, tagAt), body.subarray(tagAt)),
-  );
+  if (nonce?.length !== NONCE_BYTES || body === undefined || body.length < TAG_BYTES) return undefined;
+  const tagAt = body.length - TAG_BYTES;
+  const plaintext = entry.v1Key().open(nonce, NO_ASSOCIATED_DATA, body.subarray(0, tagAt), body.subarray(tagAt));
+  return parsePlaintext(plaintext);
 }

@@ -2,35 +2,37 @@ import type { ContextPairs } from '../context.ts';
 import { EnvelopeError } from '../errors.ts';
 import type { KeyEntry } from '../key-entry.ts';
 import { isKid } from '../keys.ts';
-import { IV_BYTES, layOut, OVERHEAD_BYTES, openMessage, sealMessage } from './v2.ts';
+import { Buffer } from '../runtime/node.ts';
+import { SUITES, type Suite, type SuiteId, suiteOfCode } from '../suites/suite.ts';
+import { ivBytes, layOut, OVERHEAD_BYTES, openMessage, sealMessage } from './v2.ts';
 
 // 4B 57 ("KW"), version, suite, kid length, kid, iv, ct
 const MAGIC_0 = 0x4b;
 const MAGIC_1 = 0x57;
 const VERSION = 2;
-const SUITE_A256GCM = 1;
 const FIXED_BYTES = 5;
 
 /** Where the parts of a bytes envelope are. */
 export interface BytesLayout {
+  readonly suite: SuiteId;
   readonly kid: string;
   readonly iv: Buffer;
   readonly body: Buffer;
 }
 
 /** The bytes envelope of `plaintext`, for bytea and blob columns. */
-export function sealBytes(entry: KeyEntry, context: ContextPairs, plaintext: Uint8Array): Buffer {
-  const message = sealMessage(entry, 'bytes', context, plaintext);
+export function sealBytes(entry: KeyEntry, suite: Suite, context: ContextPairs, plaintext: Uint8Array): Buffer {
+  const message = sealMessage(entry, suite, 'bytes', context, plaintext);
   const ivAt = FIXED_BYTES + entry.kid.length;
-  const out = Buffer.allocUnsafeSlow(ivAt + IV_BYTES + OVERHEAD_BYTES + message.ciphertext.length);
+  const out = Buffer.allocUnsafeSlow(ivAt + message.iv.length + OVERHEAD_BYTES + message.ciphertext.length);
   out[0] = MAGIC_0;
   out[1] = MAGIC_1;
   out[2] = VERSION;
-  out[3] = SUITE_A256GCM;
+  out[3] = SUITES[suite.id].code;
   out[4] = entry.kid.length;
   out.write(entry.kid, FIXED_BYTES, 'latin1');
   out.set(message.iv, ivAt);
-  layOut(message, out, ivAt + IV_BYTES);
+  layOut(message, out, ivAt + message.iv.length);
   return out;
 }
 
@@ -40,19 +42,26 @@ export function sealBytes(entry: KeyEntry, context: ContextPairs, plaintext: Uin
 export function readBytes(envelope: Uint8Array): BytesLayout {
   if (envelope[0] !== MAGIC_0 || envelope[1] !== MAGIC_1) throw new EnvelopeError('ERR_ENVELOPE_NOT_ENCRYPTED');
   if (envelope[2] !== VERSION) throw unsupported(envelope[2] ?? 'nothing');
-  if (envelope[3] !== SUITE_A256GCM && envelope[3] !== undefined) throw unsupported(`suite ${envelope[3]}`);
+  const suite = suiteOfCode(envelope[3] ?? 1);
+  if (suite === undefined) throw unsupported(`suite ${envelope[3]}`);
   const bytes = Buffer.from(envelope.buffer, envelope.byteOffset, envelope.byteLength);
   const ivAt = FIXED_BYTES + (bytes[4] ?? 0);
   const kid = bytes.toString('latin1', FIXED_BYTES, ivAt);
   if (!isKid(kid) || kid.length !== bytes[4]) {
     throw new EnvelopeError('ERR_ENVELOPE_MALFORMED', { context: { field: 'kid' } });
   }
-  return { kid, iv: bytes.subarray(ivAt, ivAt + IV_BYTES), body: bytes.subarray(ivAt + IV_BYTES) };
+  const bodyAt = ivAt + ivBytes(suite);
+  return { suite, kid, iv: bytes.subarray(ivAt, bodyAt), body: bytes.subarray(bodyAt) };
 }
 
 /** The plaintext in memory of its own, or `undefined`, whatever is wrong with the envelope. */
-export function openBytes(entry: KeyEntry, context: ContextPairs, layout: BytesLayout): Buffer | undefined {
-  return openMessage(entry, 'bytes', context, layout.iv, layout.body);
+export function openBytes(
+  entry: KeyEntry,
+  suite: Suite,
+  context: ContextPairs,
+  layout: BytesLayout,
+): Buffer | undefined {
+  return openMessage(entry, suite, 'bytes', context, layout.iv, layout.body);
 }
 
 function unsupported(received: string | number): EnvelopeError {

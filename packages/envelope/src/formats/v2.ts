@@ -1,30 +1,37 @@
-import { timingSafeEqual } from 'node:crypto';
 import { associatedData, type ContextPairs } from '../context.ts';
 import { randomInto } from '../internal/nonces.ts';
 import type { KeyEntry } from '../key-entry.ts';
-import { COMMITMENT_BYTES, type MessageKey, SALT_BYTES } from '../message-key.ts';
-import { A256GCM } from '../suites/a256gcm.ts';
-import type { Sealed } from '../suites/suite.ts';
+import { COMMITMENT_BYTES, SALT_BYTES } from '../message-key.ts';
+import { type PayloadType, PREFIX_PARTS } from '../message-keys.ts';
+import { Buffer, timingSafeEqual } from '../runtime/node.ts';
+import { SUITES, type Suite, type SuiteId, TAG_BYTES } from '../suites/suite.ts';
 
-/** How a plaintext is to be read; authenticated, so bytes can never be opened as JSON. */
-export type PayloadType = 'json' | 'text' | 'bytes';
+/** commitment[32] ‖ … tag[16]: what `ct` is longer than its plaintext, in every suite. */
+export const OVERHEAD_BYTES: number = COMMITMENT_BYTES + TAG_BYTES;
 
-/** salt[16] ‖ nonce[12] */
-export const IV_BYTES: number = SALT_BYTES + A256GCM.nonceLength;
-/** commitment[32] ‖ … ‖ tag[16]: what a ciphertext is longer than its plaintext. */
-export const OVERHEAD_BYTES: number = COMMITMENT_BYTES + A256GCM.tagLength;
-
-/** Parts of the associated data before the context: label, suite, kid, type. */
-const PREFIX_PARTS = 4;
-
-/** A sealed message, not yet laid out: `iv` is a view that the next call overwrites. */
-export interface Message extends Sealed {
-  readonly iv: Buffer;
-  readonly commitment: Buffer;
+/** salt[16] ‖ nonce */
+export function ivBytes(suite: SuiteId): number {
+  return SALT_BYTES + SUITES[suite].nonceLength;
 }
 
-const iv = Buffer.allocUnsafeSlow(IV_BYTES);
-const nonce = iv.subarray(SALT_BYTES);
+/** A sealed message, not yet laid out: `iv` is a view that the next call overwrites. */
+export interface Message {
+  readonly iv: Buffer;
+  readonly commitment: Buffer;
+  readonly ciphertext: Uint8Array;
+  readonly tag: Uint8Array;
+  readonly tagFirst: boolean;
+}
+
+const MAX_NONCE_BYTES = 24;
+const iv = Buffer.allocUnsafeSlow(SALT_BYTES + MAX_NONCE_BYTES);
+// One view for each length of nonce: making one costs as much as a short message.
+const views = new Map(
+  [12, 24].map((length) => [
+    length,
+    { iv: iv.subarray(0, SALT_BYTES + length), nonce: iv.subarray(SALT_BYTES, SALT_BYTES + length) },
+  ]),
+);
 let saltInPlace: Buffer | undefined;
 
 /**
@@ -34,52 +41,62 @@ let saltInPlace: Buffer | undefined;
  */
 export function sealMessage(
   entry: KeyEntry,
+  suite: Suite,
   type: PayloadType,
   context: ContextPairs,
   plaintext: string | Uint8Array,
 ): Message {
-  const aad = associatedData(entry.associatedDataPrefix(A256GCM.id, type), PREFIX_PARTS, context);
-  const message = entry.writer(A256GCM.id);
+  const layout = SUITES[suite.id];
+  const view = views.get(layout.nonceLength) as { iv: Buffer; nonce: Buffer };
+  const keys = entry.messageKeys(suite);
+  const aad = associatedData(keys.associatedDataPrefix(type), PREFIX_PARTS, context);
+  const message = keys.writer(aad);
   if (saltInPlace !== message.salt) {
     saltInPlace = message.salt;
     iv.set(saltInPlace, 0);
   }
-  randomInto(nonce, 0, nonce.length);
-  const { ciphertext, tag } = A256GCM.seal(message.key, nonce, aad, plaintext);
-  return { iv, commitment: message.commitment, ciphertext, tag };
+  randomInto(view.nonce, 0, view.nonce.length);
+  const { ciphertext, tag } = message.key.seal(view.nonce, aad, plaintext);
+  return { iv: view.iv, commitment: message.commitment, ciphertext, tag, tagFirst: layout.tag === 'before' };
 }
 
-/** Writes commitment ‖ ciphertext ‖ tag. */
+/** Writes commitment ‖ ciphertext ‖ tag, or commitment ‖ tag ‖ ciphertext. */
 export function layOut(message: Message, target: Buffer, offset: number): void {
+  const { ciphertext, tag, tagFirst } = message;
   target.set(message.commitment, offset);
-  target.set(message.ciphertext, offset + COMMITMENT_BYTES);
-  target.set(message.tag, offset + COMMITMENT_BYTES + message.ciphertext.length);
+  target.set(ciphertext, offset + COMMITMENT_BYTES + (tagFirst ? TAG_BYTES : 0));
+  target.set(tag, offset + COMMITMENT_BYTES + (tagFirst ? 0 : ciphertext.length));
 }
 
 /**
- * Decrypts `body` (commitment ‖ ciphertext ‖ tag). The commitment is compared first: under a key it does not name, the
- * tag is never looked at. `undefined`, whatever is wrong: the caller throws, so that not even a stack tells the reason.
+ * Decrypts `body`, as {@link layOut} writes it. The commitment is compared first: under a key it does not name, the tag
+ * is never looked at. `undefined`, whatever is wrong: the caller throws, so that not even a stack tells the reason.
  */
 export function openMessage(
   entry: KeyEntry,
+  suite: Suite,
   type: PayloadType,
   context: ContextPairs,
   salted: Buffer,
   body: Buffer,
 ): Buffer | undefined {
-  if (salted.length !== IV_BYTES || body.length < OVERHEAD_BYTES) return undefined;
-  const aad = associatedData(entry.associatedDataPrefix(A256GCM.id, type), PREFIX_PARTS, context);
-  const message: MessageKey = entry.reader(A256GCM.id, salted, 0);
-  const tagAt = body.length - A256GCM.tagLength;
-  const plaintext = timingSafeEqual(body.subarray(0, COMMITMENT_BYTES), message.commitment)
-    ? A256GCM.open(
-        message.key,
-        salted.subarray(SALT_BYTES),
-        aad,
-        body.subarray(COMMITMENT_BYTES, tagAt),
-        body.subarray(tagAt),
-      )
-    : undefined;
-  if (plaintext !== undefined) entry.remember(message);
-  return plaintext;
+  if (salted.length !== ivBytes(suite.id) || body.length < OVERHEAD_BYTES) return undefined;
+  const keys = entry.messageKeys(suite);
+  const aad = associatedData(keys.associatedDataPrefix(type), PREFIX_PARTS, context);
+  const message = keys.reader(salted, aad);
+  if (!timingSafeEqual(body.subarray(0, COMMITMENT_BYTES), message.commitment)) return undefined;
+  const tagFirst = SUITES[suite.id].tag === 'before';
+  const tagAt = tagFirst ? COMMITMENT_BYTES : body.length - TAG_BYTES;
+  const ciphertextAt = tagFirst ? OVERHEAD_BYTES : COMMITMENT_BYTES;
+  const plaintext = message.key.open(
+    salted.subarray(SALT_BYTES),
+    aad,
+    body.subarray(ciphertextAt, ciphertextAt + body.length - OVERHEAD_BYTES),
+    body.subarray(tagAt, tagAt + TAG_BYTES),
+  );
+  if (plaintext === undefined) return undefined;
+  keys.remember(message);
+  return Buffer.isBuffer(plaintext)
+    ? plaintext
+    : Buffer.from(plaintext.buffer, plaintext.byteOffset, plaintext.byteLength);
 }

@@ -1,3 +1,10 @@
+import type { Buffer as Bytes } from 'node:buffer';
+import { Buffer, writeBase64Url } from '../runtime/node.ts';
+
+const EQUALS = 0x3d;
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+const URL_ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+
 /** Exact length in bytes of canonical, padded base64 of `text.length` characters, or -1 if no such text exists. */
 function decodedLength(text: string): number {
   const length = text.length;
@@ -5,9 +12,6 @@ function decodedLength(text: string): number {
   const padding = text.charCodeAt(length - 1) !== EQUALS ? 0 : text.charCodeAt(length - 2) !== EQUALS ? 1 : 2;
   return (length / 4) * 3 - padding;
 }
-
-const EQUALS = 0x3d;
-const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 
 /**
  * Decodes standard, padded, canonical base64 (RFC 4648 section 4) into `target` and returns the number of bytes, or -1
@@ -17,7 +21,7 @@ const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
  * spellings. Decoding and looking at what the decoder forgave is several times faster than encoding again to compare:
  * every skipped character makes the output shorter than the text's length implies.
  */
-export function base64DecodeInto(text: string, target: Buffer): number {
+export function base64DecodeInto(text: string, target: Bytes): number {
   const expected = decodedLength(text);
   if (expected < 0 || expected > target.length) return -1;
   if (Buffer.byteLength(text) !== text.length || text.includes('-') || text.includes('_')) return -1;
@@ -25,13 +29,32 @@ export function base64DecodeInto(text: string, target: Buffer): number {
   const padding = (text.length / 4) * 3 - expected;
   if (padding === 0) return expected;
   const last = ALPHABET.indexOf(text.charAt(text.length - 1 - padding));
-  return (last & (padding === 1 ? 0b11 : 0b1111)) === 0 ? expected : -1;
+  return unusedBitsAreZero(last, padding) ? expected : -1;
 }
 
 /** Like {@link base64DecodeInto}, into memory of its own; `undefined` for text that is not canonical. */
-export function base64Decode(text: string): Buffer | undefined {
+export function base64Decode(text: string): Bytes | undefined {
   const expected = decodedLength(text);
   if (expected < 0) return undefined;
   const target = Buffer.allocUnsafeSlow(expected);
   return base64DecodeInto(text, target) === expected ? target : undefined;
+}
+
+/** Decodes unpadded, canonical base64url (RFC 4648 section 5) as {@link base64DecodeInto} does. */
+export function base64UrlDecodeInto(text: string, target: Bytes): number {
+  const rest = text.length % 4;
+  if (text.length === 0 || rest === 1) return -1;
+  const expected = Math.floor((text.length * 3) / 4);
+  if (expected > target.length) return -1;
+  if (Buffer.byteLength(text) !== text.length || text.includes('+') || text.includes('/') || text.includes('=')) {
+    return -1;
+  }
+  if (writeBase64Url(text, target, expected) !== expected) return -1;
+  if (rest === 0) return expected;
+  return unusedBitsAreZero(URL_ALPHABET.indexOf(text.charAt(text.length - 1)), 4 - rest) ? expected : -1;
+}
+
+/** Whether the last character holds no bits beyond the last byte; with them one ciphertext would have many spellings. */
+function unusedBitsAreZero(last: number, missing: number): boolean {
+  return last >= 0 && (last & (missing === 1 ? 0b11 : 0b1111)) === 0;
 }

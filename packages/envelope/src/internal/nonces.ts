@@ -1,17 +1,14 @@
-import { randomFillSync } from 'node:crypto';
-import { startupSnapshot } from 'node:v8';
+import { Buffer, beforeSnapshot, fillRandom } from '../runtime/node.ts';
 
 const POOL_BYTES = 6 * 1024;
 const pool = Buffer.allocUnsafeSlow(POOL_BYTES);
 let used = POOL_BYTES;
 
 // Processes that start from one snapshot of this heap would hand out the same bytes, and so the same nonces.
-if (startupSnapshot.isBuildingSnapshot()) {
-  startupSnapshot.addSerializeCallback(() => {
-    pool.fill(0);
-    used = POOL_BYTES;
-  });
-}
+beforeSnapshot(() => {
+  pool.fill(0);
+  used = POOL_BYTES;
+});
 
 /**
  * Writes `length` random bytes into `target` at `offset`. The generator is asked for 6 KiB at a time, because a call
@@ -19,7 +16,7 @@ if (startupSnapshot.isBuildingSnapshot()) {
  */
 export function randomInto(target: Uint8Array, offset: number, length: number): void {
   if (used + length > POOL_BYTES) {
-    randomFillSync(pool);
+    fillRandom(pool);
     used = 0;
   }
   const end = used + length;

@@ -1,3 +1,5 @@
+import { Buffer } from '../runtime/node.ts';
+
 /** Writes `value` as LE64 at `offset`. Lengths here stay far below 2^32. */
 export function writeLe64(target: Uint8Array, value: number, offset: number): number {
   target[offset] = value;

@@ -1,34 +1,27 @@
-import { createCipheriv, createDecipheriv, type KeyObject } from 'node:crypto';
-import type { Sealed, Suite } from './suite.ts';
+import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto';
+import type { Sealed, Suite, SuiteKey } from './suite.ts';
 
 // Without authTagLength Node accepts truncated tags, down to 4 bytes.
 const OPTIONS = { authTagLength: 16 } as const;
 
-/**
- * AES-256-GCM (NIST SP 800-38D) by `node:crypto`. Keys are KeyObjects: they stay out of the JavaScript heap, and a
- * cipher made from one costs an eighth of a cipher made from bytes.
- */
-export const A256GCM: Suite = {
-  id: 'A256GCM',
-  nonceLength: 12,
-  tagLength: 16,
+/** The key is a KeyObject: it stays out of the JavaScript heap, and a cipher made from one costs an eighth. */
+class A256GcmKey implements SuiteKey {
+  readonly #key: KeyObject;
 
-  seal(key: KeyObject, nonce: Uint8Array, associatedData: Uint8Array, plaintext: string | Uint8Array): Sealed {
-    const cipher = createCipheriv('aes-256-gcm', key, nonce, OPTIONS);
+  constructor(key: Uint8Array) {
+    this.#key = createSecretKey(key);
+  }
+
+  seal(nonce: Uint8Array, associatedData: Uint8Array, plaintext: string | Uint8Array): Sealed {
+    const cipher = createCipheriv('aes-256-gcm', this.#key, nonce, OPTIONS);
     cipher.setAAD(associatedData);
     const ciphertext = typeof plaintext === 'string' ? cipher.update(plaintext, 'utf8') : cipher.update(plaintext);
     cipher.final();
     return { ciphertext, tag: cipher.getAuthTag() };
-  },
+  }
 
-  open(
-    key: KeyObject,
-    nonce: Uint8Array,
-    associatedData: Uint8Array,
-    ciphertext: Uint8Array,
-    tag: Uint8Array,
-  ): Buffer | undefined {
-    const decipher = createDecipheriv('aes-256-gcm', key, nonce, OPTIONS);
+  open(nonce: Uint8Array, associatedData: Uint8Array, ciphertext: Uint8Array, tag: Uint8Array): Uint8Array | undefined {
+    const decipher = createDecipheriv('aes-256-gcm', this.#key, nonce, OPTIONS);
     decipher.setAAD(associatedData);
     decipher.setAuthTag(tag);
     const plaintext = decipher.update(ciphertext);
@@ -39,5 +32,12 @@ export const A256GCM: Suite = {
       return undefined;
     }
     return plaintext;
-  },
+  }
+}
+
+/** AES-256-GCM (NIST SP 800-38D) by `node:crypto`: the default suite. */
+export const A256GCM: Suite = {
+  id: 'A256GCM',
+  implementation: 'node:crypto',
+  importKey: (key) => new A256GcmKey(key),
 };

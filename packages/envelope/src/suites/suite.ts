@@ -1,28 +1,59 @@
-import type { KeyObject } from 'node:crypto';
+/** Name of a suite: an envelope's `alg`, and a part of every derivation. */
+export type SuiteId = 'A256GCM' | 'XC20P' | 'XS20P';
 
 /** Ciphertext and tag of one message. */
 export interface Sealed {
-  readonly ciphertext: Buffer;
-  readonly tag: Buffer;
+  readonly ciphertext: Uint8Array;
+  readonly tag: Uint8Array;
+}
+
+/** One message key, ready to use. */
+export interface SuiteKey {
+  /** Encrypts bytes, or text as UTF-8. Never call it twice with one nonce. */
+  seal(nonce: Uint8Array, associatedData: Uint8Array, plaintext: string | Uint8Array): Sealed;
+  /** Returns the plaintext in memory of its own, or `undefined` if the tag does not verify. */
+  open(nonce: Uint8Array, associatedData: Uint8Array, ciphertext: Uint8Array, tag: Uint8Array): Uint8Array | undefined;
 }
 
 /**
- * One AEAD. A suite knows nothing of keys' ids, contexts or formats: the format derives a key for the message, encodes
- * the context as associated data and lays out what comes back.
+ * One implementation of an AEAD. A suite knows nothing of key ids, contexts or formats: the format derives a key for the
+ * message, encodes the context and lays out what comes back. {@link SUITES} says how.
  */
 export interface Suite {
-  /** Name in an envelope's `alg` and in every derivation. */
-  readonly id: string;
+  readonly id: SuiteId;
+  /** What computes it, for people: `node:crypto`, `@noble/ciphers`, `libsodium`. */
+  readonly implementation: string;
+  /** @param key 32 bytes, copied: the caller wipes its own */
+  importKey(key: Uint8Array): SuiteKey;
+}
+
+/** How a suite stands in an envelope. */
+export interface SuiteLayout {
+  /** The byte that names it in the bytes form. */
+  readonly code: number;
   readonly nonceLength: number;
-  readonly tagLength: number;
-  /** Encrypts bytes, or text as UTF-8. */
-  seal(key: KeyObject, nonce: Uint8Array, associatedData: Uint8Array, plaintext: string | Uint8Array): Sealed;
-  /** Returns the plaintext in memory of its own, or `undefined` if the tag does not verify. */
-  open(
-    key: KeyObject,
-    nonce: Uint8Array,
-    associatedData: Uint8Array,
-    ciphertext: Uint8Array,
-    tag: Uint8Array,
-  ): Buffer | undefined;
+  /** Where the tag is in `ct`: XSalsa20-Poly1305 has it in front, as `crypto_secretbox_easy` does. */
+  readonly tag: 'before' | 'after';
+  /** What carries the context: associated data, or the derivation of the message key where the AEAD has none. */
+  readonly contextIn: 'associated-data' | 'key';
+}
+
+export const TAG_BYTES = 16;
+
+/** One row knows the suite; nothing below branches on its name. */
+export const SUITES: Readonly<Record<SuiteId, SuiteLayout>> = {
+  A256GCM: { code: 1, nonceLength: 12, tag: 'after', contextIn: 'associated-data' },
+  XC20P: { code: 2, nonceLength: 24, tag: 'after', contextIn: 'associated-data' },
+  XS20P: { code: 3, nonceLength: 24, tag: 'before', contextIn: 'key' },
+};
+
+const BY_CODE = new Map(Object.entries(SUITES).map(([id, { code }]) => [code, id as SuiteId]));
+
+/** The suite that a byte names. */
+export function suiteOfCode(code: number): SuiteId | undefined {
+  return BY_CODE.get(code);
+}
+
+export function isSuiteId(id: unknown): id is SuiteId {
+  return typeof id === 'string' && Object.hasOwn(SUITES, id);
 }

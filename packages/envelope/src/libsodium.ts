@@ -1,0 +1,1 @@
+export { type LibsodiumSuites, loadLibsodium, type Sodium } from './suites/libsodium.ts';
