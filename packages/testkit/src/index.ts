@@ -1,4 +1,5 @@
 export { createPostgresDatabase, createSqliteDatabase, type TestDatabase } from './databases.ts';
 export { TestServerError, type TestServerErrorCode } from './errors.ts';
+export { motoIsAtHand, startMoto } from './moto.ts';
 export { startPostgres, type TestServer } from './postgres.ts';
-export { required } from './requirement.ts';
+export { required, requireOrSkip } from './requirement.ts';

@@ -21,9 +21,15 @@ export class ProgramError extends Error {
  * Runs a program to its end, its working directory `folder`. Messages are English whatever the user's locale.
  * @throws ProgramError
  */
-export function run(program: string, args: readonly string[], folder: string, account: Account): void {
+export function run(
+  program: string,
+  args: readonly string[],
+  folder: string,
+  account: Account,
+  timeout: number = TIMEOUT_MS,
+): void {
   const env = { ...process.env, LC_ALL: 'C' };
-  const options = { ...account, cwd: folder, env, encoding: 'utf8', timeout: TIMEOUT_MS } as const;
+  const options = { ...account, cwd: folder, env, encoding: 'utf8', timeout } as const;
   const { error, status, signal, stdout, stderr } = spawnSync(program, args, options);
   if (error === undefined && status === 0) return;
   const fate = (error as NodeJS.ErrnoException | undefined)?.code ?? signal ?? `exit code ${status}`;

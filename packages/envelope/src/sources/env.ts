@@ -1,5 +1,6 @@
 import { KeyringError } from '../errors.ts';
 import { createKeyring, type Keyring, type KeyringOptions } from '../keyring.ts';
+import { hasDuplicateNames, isObject, parseJson } from './strict-json.ts';
 
 export interface KeyringFromEnvOptions extends KeyringOptions {
   /**
@@ -13,8 +14,6 @@ export interface KeyringFromEnvOptions extends KeyringOptions {
    */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
-
-const DEFAULT_KID = 'v1';
 
 /**
  * A keyring from environment variables, in one of two forms:
@@ -37,7 +36,23 @@ const DEFAULT_KID = 'v1';
  * ```
  */
 export function keyringFromEnv(options: KeyringFromEnvOptions = {}): Keyring {
-  const { prefix = 'KEYWRIGHT', env = process.env, ...rest } = options;
+  const { prefix, env, ...rest } = options;
+  const { variable, keys, activeKid } = readVariables(prefix, env);
+  return named(variable, () => createKeyring({ ...rest, keys, activeKid }));
+}
+
+const DEFAULT_KID = 'v1';
+
+/** What the variables say, its keys not yet looked at. */
+export interface EnvKeys {
+  /** The variable that holds the key or keys. */
+  readonly variable: string;
+  readonly keys: Readonly<Record<string, string>>;
+  readonly activeKid: string;
+}
+
+/** Reads and checks the variables of {@link keyringFromEnv}. */
+export function readVariables(prefix = 'KEYWRIGHT', env: KeyringFromEnvOptions['env'] = process.env): EnvKeys {
   const read = (suffix: string): string | undefined => String(env[`${prefix}_${suffix}`] ?? '').trim() || undefined;
   const key = read('KEY');
   const kid = read('KID');
@@ -50,11 +65,11 @@ export function keyringFromEnv(options: KeyringFromEnvOptions = {}): Keyring {
   if (keys !== undefined) {
     const map = parseKeys(keys, `${prefix}_KEYS`);
     if (activeKid === undefined) throw invalid(`${prefix}_ACTIVE_KID`, 'a kid of the map', 'nothing');
-    return named(`${prefix}_KEYS`, () => createKeyring({ ...rest, keys: map, activeKid }));
+    return { variable: `${prefix}_KEYS`, keys: map, activeKid };
   }
   if (key === undefined) throw new KeyringError('ERR_KEYRING_KEY_MISSING', { context: { variable: `${prefix}_KEY` } });
   const keyId = kid ?? DEFAULT_KID;
-  return named(`${prefix}_KEY`, () => createKeyring({ ...rest, keys: { [keyId]: key }, activeKid: keyId }));
+  return { variable: `${prefix}_KEY`, keys: { [keyId]: key }, activeKid: keyId };
 }
 
 /** Adds the variable's name to what is wrong with a key: nobody typed the kid `v1`. */
@@ -68,21 +83,13 @@ function named(variable: string, make: () => Keyring): Keyring {
 }
 
 function parseKeys(text: string, variable: string): Record<string, string> {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch {
-    // The parser's message quotes the text, which holds keys.
-    throw invalid(variable, 'a JSON object of kid to key', 'no JSON');
+  const parsed = parseJson(text);
+  if (parsed === undefined) throw invalid(variable, 'a JSON object of kid to key', 'no JSON');
+  if (!isObject(parsed)) throw invalid(variable, 'a JSON object of kid to key', 'other JSON');
+  if (!Object.values(parsed).every((key) => typeof key === 'string')) {
+    throw invalid(variable, 'keys as strings', 'other JSON');
   }
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
-    throw invalid(variable, 'a JSON object of kid to key', 'other JSON');
-  }
-  const entries = Object.entries(parsed);
-  if (!entries.every(([, key]) => typeof key === 'string')) throw invalid(variable, 'keys as strings', 'other JSON');
-  // JSON.parse keeps the last of two equal names. In a flat map of strings every entry is two string tokens.
-  const strings = text.match(/"(?:[^"\\]|\\.)*"/g)?.length ?? 0;
-  if (strings !== 2 * entries.length) throw new KeyringError('ERR_KEYRING_KID_DUPLICATE', { context: { variable } });
+  if (hasDuplicateNames(text)) throw new KeyringError('ERR_KEYRING_KID_DUPLICATE', { context: { variable } });
   return parsed as Record<string, string>;
 }
 

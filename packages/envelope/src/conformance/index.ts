@@ -1,0 +1,9 @@
+export {
+  type KeySourceCondition,
+  type KeySourceContent,
+  type KeySourceHarness,
+  keySourceConformance,
+  type PreparedKeySource,
+} from './key-source.ts';
+export { keyringConformance } from './keyring.ts';
+export { type SuiteConformanceOptions, suiteConformance } from './suite.ts';

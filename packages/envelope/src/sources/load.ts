@@ -1,0 +1,50 @@
+import { KeySourceError } from '../errors.ts';
+import { createKeyring, type Keyring, type KeyringOptions } from '../keyring.ts';
+import { describe } from '../keywright-error.ts';
+import { wipeMaterial, withContext } from './material.ts';
+import type { KeyMaterial, KeySource, LoadOptions } from './source.ts';
+
+/** What {@link loadKeyring} takes besides the source. */
+export interface LoadKeyringOptions extends KeyringOptions, LoadOptions {}
+
+/**
+ * A keyring from a source. Call it once, at start-up, and let what it throws end the process: there is no other source
+ * to fall back to, and no keyring without keys.
+ *
+ * @throws KeySourceError, KeyringError
+ *
+ * @example
+ * ```ts
+ * import { loadKeyring, vaultKvSource } from '@keywright/envelope/sources';
+ *
+ * export async function startUp() {
+ *   const source = vaultKvSource({
+ *     address: 'https://vault.example.com:8200',
+ *     path: 'secret/data/acme/encryption-key',
+ *     auth: { kubernetes: { role: 'acme' } },
+ *   });
+ *   return loadKeyring(source);
+ * }
+ * ```
+ */
+export async function loadKeyring(source: KeySource, options: LoadKeyringOptions = {}): Promise<Keyring> {
+  const { signal, ...rest } = options;
+  const material = await loadMaterial(source, signal);
+  try {
+    return createKeyring({ ...rest, keys: material.keys, activeKid: material.activeKid });
+  } catch (error) {
+    throw withContext(error, { driver: source.name });
+  } finally {
+    wipeMaterial(material);
+  }
+}
+
+/** Loads from a source that may be anybody's. */
+export async function loadMaterial(source: KeySource, signal: AbortSignal | undefined): Promise<KeyMaterial> {
+  if (typeof source?.load !== 'function') {
+    throw new KeySourceError('ERR_KEY_SOURCE_CONFIG', {
+      context: { argument: 'source', expected: 'a key source', received: describe(source) },
+    });
+  }
+  return source.load({ signal });
+}

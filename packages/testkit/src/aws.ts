@@ -1,0 +1,26 @@
+import { afterAll, beforeAll, describe } from 'vitest';
+import { motoIsAtHand, startMoto } from './moto.ts';
+import type { TestServer } from './postgres.ts';
+import { required } from './requirement.ts';
+
+const INSTALL_TIMEOUT_MS = 240_000;
+
+/**
+ * Registers `define` as a suite on a moto server of its own, started before its first test; the server that
+ * `KEYWRIGHT_TEST_MOTO_URL` names is shared, so take names that nobody else takes. Where moto would have to be installed
+ * first, that is done if `KEYWRIGHT_REQUIRE` names `moto`; else the suite is skipped under a title that says why.
+ */
+export function describeOnMoto(title: string, define: (url: () => string) => void): void {
+  if (!motoIsAtHand() && !required('moto')) {
+    describe.skip(`${title} on moto (not installed here; KEYWRIGHT_REQUIRE=moto installs it)`, () => define(() => ''));
+    return;
+  }
+  describe(`${title} on moto`, () => {
+    let server: TestServer;
+    beforeAll(async () => {
+      server = await startMoto();
+    }, INSTALL_TIMEOUT_MS);
+    afterAll(() => server.stop());
+    define(() => server.url);
+  });
+}
