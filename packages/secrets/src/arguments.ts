@@ -1,4 +1,6 @@
+import { isKeywrightError } from '@keywright/envelope';
 import { SecretsError } from './errors.ts';
+import { plainJson } from './internal/plain-json.ts';
 
 const MAX_NAME = 255;
 const MAX_METADATA_BYTES = 16 * 1024;
@@ -23,7 +25,7 @@ export function checkTenantId(tenantId: unknown): string {
 /** A secret's name or an actor: 1 to 255 characters, well-formed, no control characters. */
 export function checkText(text: unknown, argument: string): string {
   const expected = `1 to ${MAX_NAME} characters without control characters`;
-  if (typeof text !== 'string') throw invalidArgument(argument, expected, text === null ? 'null' : typeof text);
+  if (typeof text !== 'string') throw invalidArgument(argument, expected, kindOf(text));
   if (text.length === 0 || text.length > MAX_NAME) {
     throw invalidArgument(argument, expected, `string of length ${text.length}`);
   }
@@ -48,23 +50,37 @@ export function checkLimit(limit: unknown, max: number): number {
  * of a caller's transaction.
  */
 export function metadataText(metadata: unknown, argument: string): string {
-  const expected = 'a JSON object of at most 16 KiB';
-  if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata)) {
-    throw invalidArgument(argument, expected, typeof metadata);
+  const expected = 'a plain object of JSON data, at most 16 KiB';
+  const json = plainJson(metadata, MAX_METADATA_BYTES, storable);
+  if ('tooLong' in json) throw invalidArgument(argument, expected, 'more');
+  if ('refused' in json) throw invalidArgument(argument, expected, json.refused);
+  if (!json.text.startsWith('{')) throw invalidArgument(argument, expected, kindOf(metadata));
+  return json.text;
+}
+
+/**
+ * Reads a caller's options: nothing is no options, and an object may have getters that throw.
+ * @throws SecretsError `ERR_SECRETS_INVALID_ARGUMENT`
+ */
+export function readOptions<Options extends object, Read>(
+  options: Options | undefined,
+  argument: string,
+  read: (options: Partial<Options>) => Read,
+): Read {
+  if (options !== undefined && (typeof options !== 'object' || options === null)) {
+    throw invalidArgument(argument, 'an object', kindOf(options));
   }
-  let text: string;
   try {
-    text = JSON.stringify(metadata, (key, value: unknown) => {
-      if (!storable(key) || (typeof value === 'string' && !storable(value))) throw new TypeError('not storable');
-      return value;
-    });
-  } catch {
-    throw invalidArgument(argument, expected, 'what JSON or the database cannot hold');
+    return read(options ?? {});
+  } catch (error) {
+    if (isKeywrightError(error)) throw error;
+    throw invalidArgument(argument, 'an object whose members can be read', 'an object that throws');
   }
-  if (Buffer.byteLength(text) > MAX_METADATA_BYTES) {
-    throw invalidArgument(argument, expected, `${Buffer.byteLength(text)} bytes`);
-  }
-  return text;
+}
+
+/** Type of an argument that is refused; its value is not shown. */
+export function kindOf(value: unknown): string {
+  return value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value;
 }
 
 export function invalidArgument(argument: string, expected: string, received: string): SecretsError {

@@ -1,26 +1,49 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Knex } from 'knex';
-import { auditPoolOf, releaseAuditPool, retainAuditPool } from './audit-pools.ts';
+import { invalidArgument, kindOf } from './arguments.ts';
+import { hasExternalPool, onAuditPool, releaseAuditPool, retainAuditPool } from './audit-pools.ts';
 import type { Dialect } from './dialects/dialect.ts';
 import { dialectOf } from './dialects/index.ts';
-import { writeTransaction } from './internal/transactions.ts';
+import { atomically } from './internal/transactions.ts';
 import type { Tables } from './tables.ts';
+
+interface Client {
+  readonly config?: Knex.Config;
+  readonly pool?: unknown;
+}
 
 /** The database as the store uses it: the host's pool or transaction, and a small pool of its own beside it. */
 export class Connections {
   readonly dialect: Dialect;
   readonly #knex: Knex;
-  readonly #givenAuditKnex: Knex | undefined;
+  readonly #auditKnex: Knex | undefined;
   #retained = false;
 
-  constructor(knex: Knex, auditKnex: Knex | undefined) {
-    this.dialect = dialectOf(knex);
-    this.#knex = knex;
-    this.#givenAuditKnex = auditKnex;
+  /** @throws SecretsError `ERR_SECRETS_INVALID_ARGUMENT`, `ERR_SECRETS_UNSUPPORTED_DATABASE` */
+  constructor(knex: unknown, auditKnex: unknown) {
+    this.#knex = checkKnex(knex, 'knex');
+    this.dialect = dialectOf(this.#knex);
+    this.#auditKnex = auditKnex === undefined ? undefined : this.#checkAuditKnex(auditKnex);
   }
 
-  /** The transaction that a call runs in: its own, the one the store was made with, or none. */
-  callersTransaction(trx: Knex.Transaction | undefined): Knex.Transaction | undefined {
-    return trx ?? (this.#knex.isTransaction ? (this.#knex as Knex.Transaction) : undefined);
+  /**
+   * What stands in the way of audit rows beside a caller's transaction; for a store, not for a migration.
+   * @throws SecretsError `ERR_SECRETS_INVALID_ARGUMENT`
+   */
+  checkAuditable(): void {
+    if (!this.dialect.concurrentWriters || this.#auditKnex !== undefined || !hasExternalPool(this.#knex)) return;
+    // Every connection of a pool of the driver's can be inside a transaction that waits for its audit row.
+    throw invalidArgument('auditKnex', 'a knex instance of its own, where knex runs on a connectionPool', 'undefined');
+  }
+
+  /**
+   * The transaction that a call runs in: its own, the one the store was made with, or none.
+   * @throws SecretsError `ERR_SECRETS_INVALID_ARGUMENT`
+   */
+  callersTransaction(trx: unknown): Knex.Transaction | undefined {
+    if (trx === undefined) return this.#knex.isTransaction ? (this.#knex as Knex.Transaction) : undefined;
+    if (!isTransaction(trx) || !this.#isOfSameDatabase(trx)) throw notATransaction(trx);
+    return checkOpen(trx);
   }
 
   /** For reads and single statements: the caller's transaction, else the host's pool. */
@@ -29,25 +52,38 @@ export class Connections {
   }
 
   /**
-   * For what has to be committed whatever becomes of the caller's transaction. SQLite has one writer, so there it is
-   * the transaction itself and the row shares its fate.
+   * Runs what has to be committed whatever becomes of the caller's transaction. SQLite has one writer, so there it is
+   * done in the transaction itself and shares its fate.
    */
-  outside(trx: Knex.Transaction | undefined): Knex {
+  async outside<T>(trx: Knex.Transaction | undefined, work: (db: Knex) => Promise<T>): Promise<T> {
     const inside = this.callersTransaction(trx);
-    if (inside === undefined) return this.#knex;
-    if (!this.dialect.concurrentWriters) return inside;
-    return this.#givenAuditKnex ?? this.#auditPool();
+    if (inside === undefined) return await work(this.#knex);
+    if (!this.dialect.concurrentWriters) return await work(inside);
+    if (this.#auditKnex !== undefined) return await work(this.#auditKnex);
+    // A store made on a transaction lives as long as that; nobody would close it.
+    if (!this.#retained && !this.#knex.isTransaction) {
+      retainAuditPool(this.#knex);
+      this.#retained = true;
+    }
+    return await onAuditPool(this.#knex, work);
   }
 
-  /** Runs `work` in the caller's transaction, else in a transaction of the store's own. */
+  /** The other side of {@link outside} where the host gave the audit pool: both must be one database. */
+  besideAuditKnex(trx: Knex.Transaction | undefined): Knex | undefined {
+    if (this.#auditKnex === undefined || !this.dialect.concurrentWriters) return undefined;
+    return this.callersTransaction(trx) ?? this.#auditKnex;
+  }
+
+  /**
+   * Runs `work` in the caller's transaction, else in a transaction of the store's own. It leaves nothing behind if it
+   * throws.
+   */
   async write<T>(
     trx: Knex.Transaction | undefined,
     tables: Tables,
     work: (trx: Knex.Transaction) => Promise<T>,
   ): Promise<T> {
-    const inside = this.callersTransaction(trx);
-    if (inside === undefined) return await writeTransaction(this.#knex, this.dialect, tables, work);
-    return await work(inside);
+    return await atomically(this.callersTransaction(trx) ?? this.#knex, this.dialect, tables, work);
   }
 
   /** Lets go of the store's own pool; the host's knex is the host's. */
@@ -57,12 +93,64 @@ export class Connections {
     await releaseAuditPool(this.#knex);
   }
 
-  #auditPool(): Knex {
-    // A store made on a transaction lives as long as that; nobody would close it.
-    if (!this.#retained && !this.#knex.isTransaction) {
-      retainAuditPool(this.#knex);
-      this.#retained = true;
-    }
-    return auditPoolOf(this.#knex);
+  #checkAuditKnex(auditKnex: unknown): Knex {
+    const checked = checkKnex(auditKnex, 'auditKnex');
+    const { pool } = this.#knex.client as Client;
+    const shared =
+      checked.client === this.#knex.client || (pool !== undefined && pool === (checked.client as Client).pool);
+    if (!checked.isTransaction && !shared && dialectOf(checked) === this.dialect) return checked;
+    throw invalidArgument('auditKnex', 'a knex instance with a pool of its own on the same database', 'another');
   }
+
+  #isOfSameDatabase(trx: Knex.Transaction): boolean {
+    const ours = (this.#knex.client as Client).config;
+    const theirs = (trx.client as Client).config;
+    if (ours === undefined || theirs === undefined) return false;
+    if (ours === theirs) return true;
+    // A host may have two instances on one server. Two of SQLite can be two databases in memory.
+    return (
+      this.dialect.concurrentWriters &&
+      ours.connection !== undefined &&
+      isDeepStrictEqual(
+        [ours.client, ours.connection, ours.searchPath],
+        [theirs.client, theirs.connection, theirs.searchPath],
+      )
+    );
+  }
+}
+
+/** @throws SecretsError `ERR_SECRETS_INVALID_ARGUMENT` for a transaction that has ended */
+export function checkOpen(trx: Knex.Transaction): Knex.Transaction {
+  if (!trx.isCompleted()) return trx;
+  throw invalidArgument('trx', 'an open transaction', 'one that has ended');
+}
+
+function checkKnex(knex: unknown, argument: string): Knex {
+  if (holds(() => typeof knex === 'function' && isObject((knex as Knex).client))) return knex as Knex;
+  throw invalidArgument(argument, 'a knex instance', kindOf(knex));
+}
+
+function isTransaction(trx: unknown): trx is Knex.Transaction {
+  return holds(() => {
+    if (typeof trx !== 'function') return false;
+    const { isTransaction: is, isCompleted, client } = trx as Partial<Knex.Transaction>;
+    return is === true && typeof isCompleted === 'function' && isObject(client);
+  });
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
+}
+
+/** What throws when it is looked at is not what was asked for. */
+function holds(check: () => boolean): boolean {
+  try {
+    return check();
+  } catch {
+    return false;
+  }
+}
+
+function notATransaction(trx: unknown): Error {
+  return invalidArgument('trx', "an open transaction of the store's knex instance", kindOf(trx));
 }

@@ -8,7 +8,7 @@ const MESSAGES = {
     'This tenant has no such secret or version. Check the name with list(); a deleted secret is not found.',
   ERR_SECRETS_ALREADY_EXISTS:
     'A secret of this name exists and ifAbsent was asked for. Leave ifAbsent out to add a version to it.',
-  ERR_SECRETS_EXPIRED: 'The secret has expired. Save a new value.',
+  ERR_SECRETS_EXPIRED: 'The secret has expired and is read no more. Delete it and save it again under its name.',
   ERR_SECRETS_INTEGRITY:
     'The stored secret is not what was saved under this tenant, name and version: it was changed, moved or damaged. Compare the audit log and restore it from a backup.',
   ERR_SECRETS_KEY_UNAVAILABLE:
@@ -19,6 +19,11 @@ const MESSAGES = {
     'The database holds keys under a root key that is not configured. Add that root key to the keyring, and keep it until rotateRoot() has retired it.',
   ERR_SECRETS_ROOT_UNAVAILABLE:
     'The holder of the root key did not answer in time or failed. Look at its health; nothing of this call was kept.',
+  ERR_SECRETS_ROOT_KEY_RETIRED:
+    'The active root key was retired by rotateRoot(): nothing is put under it any more. Make the root key active that was rotated to.',
+  ERR_SECRETS_ROTATION_CONFLICT:
+    'A rotation to another root key is under way, or the active root key changed during this one. Call again when it has ended; one that was killed is ended by calling with its key active, and gives way after 10 minutes.',
+  ERR_SECRETS_ABORTED: "The caller's signal ended the call. What it had done by then was kept.",
   ERR_SECRETS_NOT_MIGRATED:
     'The tables of the secret store are missing or older than this release. Run store.migrate().',
   ERR_SECRETS_SCHEMA_NEWER:
@@ -30,9 +35,9 @@ const MESSAGES = {
   ERR_SECRETS_DATABASE_CLOSED:
     'The database connection is closed. Keep the knex instance open as long as the store is in use, or make a new store.',
   ERR_SECRETS_DATABASE_PERMISSION:
-    'The database role may not do this, or is in a read-only transaction. Grant it the privileges the store needs; migrations need CREATE on the schema.',
+    'The database role may not do this, or the database file is read-only. Grant the role the privileges the store needs; migrations need CREATE on the schema.',
   ERR_SECRETS_DATABASE:
-    'The database refused the statement or was lost in the middle of it. If the error is retryable, call again; if the answer to a commit was lost, the change may have been kept.',
+    'The database refused the statement or was lost in the middle of it. If the error is retryable, call again (inside a transaction of yours, run all of that again); if the answer to a commit was lost, the change may have been kept.',
 } as const;
 
 /** Stable codes of {@link SecretsError}. */

@@ -1,11 +1,11 @@
 import { validate as isUuid } from 'uuid';
-import { checkLimit, checkText, invalidArgument } from './arguments.ts';
+import { checkLimit, checkText, invalidArgument, readOptions } from './arguments.ts';
 
 export interface ListOptions {
   /** Items of a page, 1 to 500. @default 50 */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
   /** `nextCursor` of the page before. */
-  readonly cursor?: string;
+  readonly cursor?: string | undefined;
 }
 
 export interface Page<T> {
@@ -24,14 +24,17 @@ export interface Keyset {
 }
 
 /** @throws SecretsError `ERR_SECRETS_INVALID_ARGUMENT` */
-export function keysetByName({ limit = DEFAULT_PAGE, cursor }: ListOptions): Keyset {
-  return { limit: checkLimit(limit, MAX_PAGE), after: cursor === undefined ? undefined : decodeCursor(cursor) };
+export function keysetByName(options: ListOptions | undefined): Keyset {
+  return readOptions(options, 'options', ({ limit = DEFAULT_PAGE, cursor }) => ({
+    limit: checkLimit(limit, MAX_PAGE),
+    after: cursor === undefined ? undefined : decodeCursor(cursor),
+  }));
 }
 
 /** @throws SecretsError `ERR_SECRETS_INVALID_ARGUMENT` */
-export function keysetById(options: ListOptions): Keyset {
+export function keysetById(options: ListOptions | undefined): Keyset {
   const keyset = keysetByName(options);
-  if (keyset.after !== undefined && !isUuid(keyset.after)) throw invalidCursor(options.cursor);
+  if (keyset.after !== undefined && !isUuid(keyset.after)) throw invalidCursor(keyset.after);
   return keyset;
 }
 

@@ -2,14 +2,17 @@ import type { KeyWrapper } from '@keywright/envelope';
 import type { Knex } from 'knex';
 import { SYSTEM_TENANT } from './arguments.ts';
 import type { AuditLog } from './audit/audit-log.ts';
+import type { Dialect } from './dialects/dialect.ts';
 import { SecretsError } from './errors.ts';
+import { atomically } from './internal/transactions.ts';
 import { verifyRootKeys } from './keys/root-keys.ts';
-import type { TenantKeys } from './keys/tenant-keys.ts';
+import type { TenantKeyRow, TenantKeys } from './keys/tenant-keys.ts';
 import { readMigrations } from './migrations/index.ts';
 import type { Tables } from './tables.ts';
 
 /** What is made ready. */
 export interface ReadinessParts {
+  readonly dialect: Dialect;
   readonly tables: Tables;
   readonly root: KeyWrapper;
   readonly tenantKeys: TenantKeys;
@@ -19,32 +22,52 @@ export interface ReadinessParts {
 
 /**
  * What must hold before a store touches a secret: the schema is of this release, the root key is the one this database
- * was written with, and the audit key is at hand.
+ * was written with, and the audit key is at hand. Returns the audit key's id, which no other database has.
  *
  * @throws SecretsError `ERR_SECRETS_NOT_MIGRATED`, `ERR_SECRETS_SCHEMA_NEWER`, `ERR_SECRETS_ROOT_KEY_WRONG`,
- * `ERR_SECRETS_ROOT_KEY_MISSING`
+ * `ERR_SECRETS_ROOT_KEY_MISSING`, `ERR_SECRETS_INTEGRITY`, `ERR_SECRETS_KEY_UNAVAILABLE`
  */
-export async function makeReady(
-  db: Knex,
-  { tables, root, tenantKeys, audit, rootTimeoutMs }: ReadinessParts,
-): Promise<void> {
+export async function makeReady(db: Knex, parts: ReadinessParts): Promise<string> {
+  const { tables, root, tenantKeys, audit } = parts;
   const { pending } = await readMigrations(db, tables);
   if (pending.length > 0) throw new SecretsError('ERR_SECRETS_NOT_MIGRATED');
-  await verifyRootKeys(db, tables, root, rootTimeoutMs);
-  const found = await tenantKeys.findActive(db, SYSTEM_TENANT);
-  if (found !== undefined) {
-    audit.useKey(await tenantKeys.unwrap(db, found));
-    return;
-  }
-  const { row, made } = await tenantKeys.insert(db, await tenantKeys.prepare(SYSTEM_TENANT));
+  tenantKeys.rememberRootKeys(await verifyRootKeys(db, tables, root, parts.rootTimeoutMs));
+  const row = (await findAuditKey(db, parts)) ?? (await makeAuditKey(db, parts));
   audit.useKey(await tenantKeys.unwrap(db, row));
-  if (!made) return;
-  // Once in a store's life. A second row says that somebody removed the key under which older rows were authentic.
-  await audit.record(db, {
-    tenantId: SYSTEM_TENANT,
-    actor: SYSTEM_TENANT,
-    action: 'tenant-key.create',
-    outcome: 'success',
-    context: { key: row.kek_id },
+  return row.kek_id;
+}
+
+/** `undefined` for a store that is used for the first time. */
+async function findAuditKey(db: Knex, { tenantKeys, audit }: ReadinessParts): Promise<TenantKeyRow | undefined> {
+  const found = await tenantKeys.findActive(db, SYSTEM_TENANT);
+  if (found !== undefined) return found;
+  // These first, then the key again: another process may be making key and first audit row, in one transaction.
+  const lost = await tenantKeys.hasAny(db, SYSTEM_TENANT);
+  const used = await audit.hasRows(db);
+  const again = await tenantKeys.findActive(db, SYSTEM_TENANT);
+  if (again !== undefined) return again;
+  const context = { tenantId: SYSTEM_TENANT };
+  if (lost) throw new SecretsError('ERR_SECRETS_KEY_UNAVAILABLE', { context });
+  // Somebody removed the key under which every audit row is authentic. A new one would make the log look forged.
+  if (used) throw new SecretsError('ERR_SECRETS_INTEGRITY', { context });
+  return undefined;
+}
+
+async function makeAuditKey(db: Knex, { dialect, tables, tenantKeys, audit }: ReadinessParts): Promise<TenantKeyRow> {
+  const prepared = await tenantKeys.prepare(db, SYSTEM_TENANT);
+  const { row, made } = await atomically(db, dialect, tables, async (trx) => {
+    const inserted = await tenantKeys.insert(trx, prepared);
+    if (!inserted.made) return inserted;
+    audit.useKey(prepared.kek);
+    await audit.record(trx, {
+      tenantId: SYSTEM_TENANT,
+      actor: SYSTEM_TENANT,
+      action: 'tenant-key.create',
+      outcome: 'success',
+      context: { key: inserted.row.kek_id },
+    });
+    return inserted;
   });
+  if (made && !db.isTransaction) tenantKeys.remember(SYSTEM_TENANT, prepared.kek);
+  return row;
 }

@@ -1,14 +1,17 @@
-import type { KeyWrapper } from '@keywright/envelope';
+import type { KeyWrapper, KeywrightError } from '@keywright/envelope';
 import type { Knex } from 'knex';
-import { checkTenantId, checkText, invalidArgument } from './arguments.ts';
+import { checkTenantId, checkText, invalidArgument, kindOf, readOptions, SYSTEM_TENANT } from './arguments.ts';
 import { AuditLog } from './audit/audit-log.ts';
 import { Connections } from './connections.ts';
-import { typed } from './internal/database-error.ts';
+import { databaseError, typed } from './internal/database-error.ts';
+import { safeLogger } from './internal/safe-logger.ts';
 import { lockedTransaction } from './internal/transactions.ts';
+import { verifyRootKeys } from './keys/root-keys.ts';
 import { type RootRotation, type RotateRootOptions, rotateRoot } from './keys/rotate-root.ts';
 import { TenantKeys } from './keys/tenant-keys.ts';
 import { type MigrationStatus, runMigrations } from './migrations/index.ts';
-import { DEFAULTS, type SecretStoreOptions } from './options.ts';
+import { isRefusal } from './operations/refusals.ts';
+import { checkOptions, DEFAULTS, type SecretStoreOptions } from './options.ts';
 import { makeReady, type ReadinessParts } from './readiness.ts';
 import { createTables, type TableOptions, type Tables } from './tables.ts';
 import { type TenantOptions, TenantSecrets } from './tenant.ts';
@@ -24,32 +27,40 @@ export class SecretStore {
   readonly #audit: AuditLog;
   readonly #tenantKeys: TenantKeys;
   readonly #options: SecretStoreOptions;
-  readonly #readying = new WeakMap<Knex, Promise<void>>();
+  readonly #rootTimeoutMs: number;
+  readonly #readying = new WeakMap<Knex, Promise<string>>();
   #ready = false;
 
   /** Use {@link createSecretStore}. */
   constructor(options: SecretStoreOptions) {
-    this.#options = options;
+    this.#options = { ...options, logger: safeLogger(options.logger) };
+    this.#rootTimeoutMs = options.rootTimeoutMs ?? DEFAULTS.rootTimeoutMs;
     this.#connections = new Connections(options.knex, options.auditKnex);
+    this.#connections.checkAuditable();
     this.#tables = createTables(options.tables);
     this.#root = options.root;
     this.#audit = new AuditLog(this.#tables);
     this.#tenantKeys = new TenantKeys(options.root, this.#tables, {
       maxKeys: options.cachedKeys ?? DEFAULTS.cachedKeys,
       ttlMs: options.cachedKeyTtlMs ?? DEFAULTS.cachedKeyTtlMs,
-      rootTimeoutMs: options.rootTimeoutMs ?? DEFAULTS.rootTimeoutMs,
+      rootTimeoutMs: this.#rootTimeoutMs,
     });
   }
 
   /** Creates or upgrades the tables; see {@link migrateSecretStore}. The root key is not touched. */
-  async migrate(options: { readonly trx?: Knex.Transaction } = {}): Promise<MigrationStatus> {
-    return await migrate(this.#connections, this.#tables, options.trx);
+  async migrate(options?: { readonly trx?: Knex.Transaction | undefined }): Promise<MigrationStatus> {
+    return await migrate(
+      this.#connections,
+      this.#tables,
+      readOptions(options, 'options', ({ trx }) => trx),
+    );
   }
 
   /**
    * Checks schema and root key now instead of at the first call: for a service's start-up.
    * @throws SecretsError `ERR_SECRETS_NOT_MIGRATED`, `ERR_SECRETS_SCHEMA_NEWER`, `ERR_SECRETS_ROOT_KEY_WRONG`,
-   * `ERR_SECRETS_ROOT_KEY_MISSING`, `ERR_SECRETS_DATABASE`
+   * `ERR_SECRETS_ROOT_KEY_MISSING`, `ERR_SECRETS_INTEGRITY` (the audit log's key was removed),
+   * `ERR_SECRETS_INVALID_ARGUMENT` (`auditKnex` is on another database), `ERR_SECRETS_DATABASE`
    */
   async ready(): Promise<void> {
     await this.#whenReady(undefined);
@@ -78,25 +89,26 @@ export class SecretStore {
   /**
    * Puts every tenant key under the root key that is active now. To rotate: add the new key to the keyring of every
    * process, then make it the active one, then call this; it can be killed and run again, and reads go on throughout.
-   * The ids it returns as `retired` may leave the keyring.
+   * The ids it returns as `retired` may leave the keyring: nothing can be put under them any more. Waits for open
+   * transactions that have made a tenant key.
+   *
+   * @throws SecretsError `ERR_SECRETS_ROTATION_CONFLICT`, `ERR_SECRETS_ROOT_KEY_RETIRED`, `ERR_SECRETS_ABORTED`,
+   * `ERR_SECRETS_INTEGRITY`, `ERR_SECRETS_ROOT_UNAVAILABLE`, `ERR_SECRETS_INVALID_ARGUMENT`, `ERR_SECRETS_DATABASE`
    */
   async rotateRoot(options: RotateRootOptions): Promise<RootRotation> {
-    checkText(options?.actor, 'actor');
-    return await typed('rotateRoot', async () => {
-      // The store may have been opened before the key was activated.
-      await makeReady(this.#connections.outside(undefined), this.#parts());
-      return await rotateRoot(
-        {
-          knex: this.#connections.reader(undefined),
-          dialect: this.#connections.dialect,
-          tables: this.#tables,
-          root: this.#root,
-          audit: this.#audit,
-          rootTimeoutMs: this.#options.rootTimeoutMs ?? DEFAULTS.rootTimeoutMs,
-        },
-        options,
-      );
-    });
+    const read = readOptions(options, 'options', ({ actor, onProgress, signal }) => ({
+      actor: checkText(actor, 'actor'),
+      onProgress: checkCallback(onProgress),
+      signal: checkSignal(signal),
+    }));
+    await this.#whenReady(undefined);
+    try {
+      return await this.#rotate(read);
+    } catch (thrown) {
+      const error = databaseError(thrown, 'rotateRoot');
+      if (isRefusal(error)) await typed('rotateRoot', () => this.#refuseRotation(read.actor, error));
+      throw error;
+    }
   }
 
   /** Forgets unwrapped keys and closes the store's own connections. The host's knex stays open. */
@@ -105,37 +117,83 @@ export class SecretStore {
     await this.#connections.close();
   }
 
+  async #rotate(options: RotateRootOptions): Promise<RootRotation> {
+    // The store may have been opened before the key was activated.
+    await verifyRootKeys(this.#connections.reader(undefined), this.#tables, this.#root, this.#rootTimeoutMs);
+    return await rotateRoot(
+      {
+        knex: this.#connections.reader(undefined),
+        dialect: this.#connections.dialect,
+        tables: this.#tables,
+        root: this.#root,
+        audit: this.#audit,
+        rootTimeoutMs: this.#rootTimeoutMs,
+      },
+      options,
+    );
+  }
+
+  async #refuseRotation(actor: string, { code, context }: KeywrightError): Promise<void> {
+    const { tenantId, keyId, kid } = context;
+    const facts = Object.entries({ tenant: tenantId, key: keyId, kid }).filter(([, fact]) => fact !== undefined);
+    await this.#connections.outside(undefined, (db) =>
+      this.#audit.record(db, {
+        tenantId: SYSTEM_TENANT,
+        actor,
+        action: 'root.rotate',
+        outcome: 'refused',
+        context: { code, ...(Object.fromEntries(facts) as Record<string, string | number>) },
+      }),
+    );
+  }
+
   /**
    * Waits on nobody else's connection: a call inside a transaction holds one, and a check that queues for the host's
    * pool may be waiting for exactly that one.
    */
   async #whenReady(trx: Knex.Transaction | undefined): Promise<void> {
     if (this.#ready) return;
-    const db = this.#connections.outside(trx);
-    let pending = this.#readying.get(db);
-    if (pending === undefined) {
-      pending = typed('ready', () => makeReady(db, this.#parts()));
-      this.#readying.set(db, pending);
-    }
-    try {
-      await pending;
-    } catch (error) {
-      this.#readying.delete(db); // a database that was down at start-up must not be down for ever
-      throw error;
-    }
-    // What was made ready in a transaction vanishes if it rolls back: remembered for that transaction only.
-    if (db.isTransaction || this.#ready) return;
-    this.#ready = true;
-    this.#options.logger?.info(`Secret store ready; root key ${this.#root.activeKid}.`);
+    await typed('ready', () =>
+      this.#connections.outside(trx, async (db) => {
+        let pending = this.#readying.get(db);
+        if (pending === undefined) {
+          pending = makeReady(db, this.#parts());
+          this.#readying.set(db, pending);
+        }
+        try {
+          await this.#checkAuditKnex(trx, await pending);
+        } catch (error) {
+          this.#readying.delete(db); // a database that was down at start-up must not be down for ever
+          throw error;
+        }
+        // What was made ready in a transaction vanishes if it rolls back: remembered for that transaction only.
+        if (db.isTransaction || this.#ready) return;
+        this.#ready = true;
+        this.#options.logger?.info(`Secret store ready; root key ${this.#root.activeKid}.`);
+      }),
+    );
+  }
+
+  /** Both of the host's pools must lead to the same audit key; a database of another store has another one. */
+  async #checkAuditKnex(trx: Knex.Transaction | undefined, auditKey: string): Promise<void> {
+    const beside = this.#connections.besideAuditKnex(trx);
+    if (beside === undefined) return;
+    const seen = await this.#tenantKeys.findActive(beside, SYSTEM_TENANT).catch((error: unknown) => {
+      if (databaseError(error, 'ready').code !== 'ERR_SECRETS_NOT_MIGRATED') throw error;
+      return undefined;
+    });
+    if (seen?.kek_id === auditKey) return;
+    throw invalidArgument('auditKnex', 'a knex instance on the same database as knex', 'one on another');
   }
 
   #parts(): ReadinessParts {
     return {
+      dialect: this.#connections.dialect,
       tables: this.#tables,
       root: this.#root,
       tenantKeys: this.#tenantKeys,
       audit: this.#audit,
-      rootTimeoutMs: this.#options.rootTimeoutMs ?? DEFAULTS.rootTimeoutMs,
+      rootTimeoutMs: this.#rootTimeoutMs,
     };
   }
 }
@@ -160,35 +218,26 @@ export class SecretStore {
  * ```
  */
 export function createSecretStore(options: SecretStoreOptions): SecretStore {
-  if (typeof options?.knex !== 'function') throw invalidArgument('knex', 'a knex instance', typeof options?.knex);
-  if (typeof options.root?.wrapKey !== 'function') {
-    throw invalidArgument('root', 'a keyring or another KeyWrapper', typeof options.root);
-  }
-  for (const name of Object.keys(DEFAULTS) as (keyof typeof DEFAULTS)[]) {
-    const value: unknown = options[name];
-    if (value === undefined || (Number.isSafeInteger(value) && Number(value) > 0)) continue;
-    throw invalidArgument(name, 'a positive integer', typeof value);
-  }
-  return new SecretStore(Object.freeze({ ...options }));
+  return new SecretStore(checkOptions(options));
 }
 
 /** Options of {@link migrateSecretStore}. */
 export interface MigrateOptions {
   readonly knex: Knex;
-  readonly tables?: TableOptions;
+  readonly tables?: TableOptions | undefined;
   /** Runs in this transaction instead of one of its own; the tables are there when it commits. */
-  readonly trx?: Knex.Transaction;
+  readonly trx?: Knex.Transaction | undefined;
 }
 
 /**
  * Creates or upgrades the tables of a store, without a root key: for a deployment job. Replicas may call it together.
  *
  * @throws SecretsError `ERR_SECRETS_FOREIGN_TABLE`, `ERR_SECRETS_SCHEMA_NEWER`, `ERR_SECRETS_UNSUPPORTED_DATABASE`,
- * `ERR_SECRETS_DATABASE_CLOSED`, `ERR_SECRETS_DATABASE`
+ * `ERR_SECRETS_INVALID_ARGUMENT`, `ERR_SECRETS_DATABASE_CLOSED`, `ERR_SECRETS_DATABASE`
  */
 export async function migrateSecretStore(options: MigrateOptions): Promise<MigrationStatus> {
-  const connections = new Connections(options.knex, undefined);
-  return await migrate(connections, createTables(options.tables), options.trx);
+  const { knex, tables, trx } = readOptions(options, 'options', (given) => ({ ...given }));
+  return await migrate(new Connections(knex, undefined), createTables(tables), trx);
 }
 
 async function migrate(
@@ -211,4 +260,14 @@ async function migrate(
       (own) => runMigrations(own, dialect, tables),
     );
   });
+}
+
+function checkCallback<Callback>(callback: Callback | undefined): Callback | undefined {
+  if (callback === undefined || typeof callback === 'function') return callback;
+  throw invalidArgument('onProgress', 'a function', kindOf(callback));
+}
+
+function checkSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
+  if (signal === undefined || signal instanceof AbortSignal) return signal;
+  throw invalidArgument('signal', 'an AbortSignal', kindOf(signal));
 }

@@ -1,10 +1,10 @@
-import { invalidArgument } from './arguments.ts';
+import { invalidArgument, kindOf, readOptions } from './arguments.ts';
 
 export interface TableOptions {
   /** Put in front of every table's name, for instance `keywright_`. @default '' */
-  readonly prefix?: string;
+  readonly prefix?: string | undefined;
   /** PostgreSQL schema that holds the tables; it must exist. @default the connection's search path */
-  readonly schema?: string;
+  readonly schema?: string | undefined;
 }
 
 /** Names of the store's tables, as knex takes them. */
@@ -24,10 +24,11 @@ export interface Tables {
 const IDENTIFIER = /^[a-z_][a-z0-9_]{0,31}$/;
 
 /** @throws SecretsError `ERR_SECRETS_INVALID_ARGUMENT` */
-export function createTables(options: TableOptions = {}): Tables {
-  const { prefix = '', schema } = options;
-  if (prefix !== '' && !IDENTIFIER.test(prefix)) throw invalid('tables.prefix');
-  if (schema !== undefined && !IDENTIFIER.test(schema)) throw invalid('tables.schema');
+export function createTables(options: TableOptions | undefined): Tables {
+  const { prefix, schema } = readOptions(options, 'tables', (given) => ({
+    prefix: given.prefix === undefined || given.prefix === '' ? '' : checkIdentifier(given.prefix, 'tables.prefix'),
+    schema: given.schema === undefined ? undefined : checkIdentifier(given.schema, 'tables.schema'),
+  }));
   const plain = (name: string): string => prefix + name;
   const qualified = (name: string): string => (schema === undefined ? plain(name) : `${schema}.${plain(name)}`);
   return Object.freeze({
@@ -42,6 +43,8 @@ export function createTables(options: TableOptions = {}): Tables {
   });
 }
 
-function invalid(argument: string): Error {
-  return invalidArgument(argument, 'up to 32 of a-z, 0-9 and _, not starting with a digit', 'another string');
+function checkIdentifier(name: unknown, argument: string): string {
+  if (typeof name === 'string' && IDENTIFIER.test(name)) return name;
+  const what = typeof name === 'string' ? 'another string' : kindOf(name);
+  throw invalidArgument(argument, 'up to 32 of a-z, 0-9 and _, not starting with a digit', what);
 }

@@ -1,5 +1,5 @@
 import type { Knex } from 'knex';
-import { checkText, checkVersion, invalidArgument, type Metadata, metadataText } from './arguments.ts';
+import { checkText, checkVersion, invalidArgument, type Metadata, metadataText, readOptions } from './arguments.ts';
 import type { AuditEntry } from './audit/event.ts';
 import { mergePatch } from './merge-patch.ts';
 import { AuditedCalls, type CallContext } from './operations/audited.ts';
@@ -18,26 +18,26 @@ export interface TenantOptions {
    * The caller's transaction. Changes and their audit rows commit or roll back with it; reads and refusals are audited
    * at once (on SQLite with the transaction, which is the only writer).
    */
-  readonly trx?: Knex.Transaction;
+  readonly trx?: Knex.Transaction | undefined;
   /** Where the request came from (address, user agent, request id). Kept in the audit log, erasable. */
-  readonly request?: Readonly<Record<string, string>>;
+  readonly request?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface SaveOptions {
   /** Refuse if the name is taken, instead of adding a version. @default false */
-  readonly ifAbsent?: boolean;
+  readonly ifAbsent?: boolean | undefined;
   /** Public facts, stored in the clear, at most 16 KiB of JSON. @default what the secret has, or {} */
-  readonly metadata?: Metadata;
+  readonly metadata?: Metadata | undefined;
   /** What the secret is, at most 64 characters; not interpreted. @default what the secret has, or null */
-  readonly authType?: string;
+  readonly authType?: string | undefined;
 }
 
 export interface UpdateChanges {
   /** A new value makes a new version. */
-  readonly value?: SecretValue | object;
+  readonly value?: SecretValue | object | undefined;
   /** JSON merge patch (RFC 7396): null removes a member. */
-  readonly metadata?: Metadata;
-  readonly authType?: string | null;
+  readonly metadata?: Metadata | undefined;
+  readonly authType?: string | null | undefined;
 }
 
 /** What a store lends to its tenants. */
@@ -57,14 +57,13 @@ export class TenantSecrets {
 
   /** Use `store.tenant()`. */
   constructor(services: TenantServices, tenantId: string, options: TenantOptions) {
-    this.#scope = { ...services, tenantId, actor: checkText(options?.actor, 'actor') };
-    if (options.request !== undefined) metadataText(options.request, 'request');
-    this.#calls = new AuditedCalls(this.#scope, {
-      trx: services.connections.callersTransaction(options.trx),
-      request: options.request === undefined ? undefined : Object.freeze({ ...options.request }),
-      logger: services.logger,
-      ready: services.ready,
-    });
+    const { actor, trx, request } = readOptions(options, 'options', (given) => ({
+      actor: checkText(given.actor, 'actor'),
+      trx: services.connections.callersTransaction(given.trx),
+      request: given.request === undefined ? undefined : checkRequest(given.request),
+    }));
+    this.#scope = { ...services, tenantId, actor };
+    this.#calls = new AuditedCalls(this.#scope, { trx, request, logger: services.logger, ready: services.ready });
   }
 
   /**
@@ -73,16 +72,19 @@ export class TenantSecrets {
    * @throws SecretsError `ERR_SECRETS_VALUE_TOO_LARGE`, `ERR_SECRETS_ALREADY_EXISTS` (with `ifAbsent`),
    * `ERR_SECRETS_INTEGRITY`
    */
-  async save(name: string, value: SecretValue | object, options: SaveOptions = {}): Promise<SavedSecret> {
+  async save(name: string, value: SecretValue | object, options?: SaveOptions): Promise<SavedSecret> {
     checkText(name, 'name');
-    const metadata = options.metadata === undefined ? undefined : metadataText(options.metadata, 'metadata');
-    const authType = checkAuthType(options.authType);
+    const { ifAbsent, metadata, authType } = readOptions(options, 'options', (given) => ({
+      ifAbsent: given.ifAbsent === true,
+      metadata: given.metadata === undefined ? undefined : metadataText(given.metadata, 'metadata'),
+      authType: checkAuthType(given.authType),
+    }));
     const plaintext = encodeValue(value, this.#scope.maxValueBytes);
     const input = { name, plaintext, metadata: metadata === undefined ? undefined : () => metadata, authType };
     try {
-      return await this.#calls.change({ action: 'secret.save', name }, async (trx) => {
-        const kek = await activeKek(this.#scope, trx);
-        const saved = await saveSecret(this.#scope, trx, kek, input, options.ifAbsent === true);
+      return await this.#calls.change({ action: 'secret.save', name }, 'make', async (trx) => {
+        const kek = await activeKek(this.#scope, trx, 'make');
+        const saved = await saveSecret(this.#scope, trx, kek, input, ifAbsent);
         return [saved, { secretId: saved.id, version: saved.version }];
       });
     } finally {
@@ -96,9 +98,11 @@ export class TenantSecrets {
    * @throws SecretsError `ERR_SECRETS_NOT_FOUND`, `ERR_SECRETS_EXPIRED`, `ERR_SECRETS_INTEGRITY`,
    * `ERR_SECRETS_KEY_UNAVAILABLE`
    */
-  async get(name: string, options: { readonly version?: number } = {}): Promise<Secret> {
+  async get(name: string, options?: { readonly version?: number | undefined }): Promise<Secret> {
     checkText(name, 'name');
-    const version = options.version === undefined ? undefined : checkVersion(options.version);
+    const version = readOptions(options, 'options', (given) =>
+      given.version === undefined ? undefined : checkVersion(given.version),
+    );
     return await this.#calls.read({ action: 'secret.get', name }, async (db) => {
       const secret = await getSecret(this.#scope, db, name, version);
       return [secret, { secretId: secret.id, version: secret.version }];
@@ -111,22 +115,25 @@ export class TenantSecrets {
    */
   async update(name: string, changes: UpdateChanges): Promise<SavedSecret> {
     checkText(name, 'name');
-    const { value, metadata: patch } = changes;
-    if (value === undefined && patch === undefined && changes.authType === undefined) {
+    const { value, patch, authType } = readOptions(changes ?? null, 'changes', (given) => ({
+      value: given.value,
+      patch: given.metadata === undefined ? undefined : parsed(metadataText(given.metadata, 'metadata')),
+      authType: given.authType === null ? null : checkAuthType(given.authType),
+    }));
+    if (value === undefined && patch === undefined && authType === undefined) {
       throw invalidArgument('changes', 'a value, metadata or authType', 'none of them');
     }
-    if (patch !== undefined) metadataText(patch, 'metadata');
     const merge = (row: SecretRow | undefined): string =>
-      metadataText(mergePatch(row === undefined ? {} : infoOf(row).metadata, patch ?? {}), 'metadata');
+      metadataText(mergePatch(row === undefined ? {} : infoOf(this.#scope, row).metadata, patch ?? {}), 'metadata');
     const input = {
       name,
       plaintext: value === undefined ? undefined : encodeValue(value, this.#scope.maxValueBytes),
       metadata: patch === undefined ? undefined : merge,
-      authType: changes.authType === null ? null : checkAuthType(changes.authType),
+      authType,
     };
     try {
-      return await this.#calls.change({ action: 'secret.update', name }, async (trx) => {
-        const kek = await activeKek(this.#scope, trx);
+      return await this.#calls.change({ action: 'secret.update', name }, 'find', async (trx) => {
+        const kek = await activeKek(this.#scope, trx, 'find');
         const saved = await updateSecret(this.#scope, trx, kek, input);
         return [saved, { secretId: saved.id, version: saved.version }];
       });
@@ -141,8 +148,8 @@ export class TenantSecrets {
    */
   async delete(name: string): Promise<void> {
     checkText(name, 'name');
-    await this.#calls.change({ action: 'secret.delete', name }, async (trx) => {
-      const kek = await activeKek(this.#scope, trx);
+    await this.#calls.change({ action: 'secret.delete', name }, 'find', async (trx) => {
+      const kek = await activeKek(this.#scope, trx, 'find');
       const row = await deleteSecret(this.#scope, trx, kek, name);
       return [undefined, { secretId: row.id, version: row.current_version }];
     });
@@ -152,7 +159,7 @@ export class TenantSecrets {
    * Secrets in order of their names, without values.
    * @throws SecretsError `ERR_SECRETS_INTEGRITY`
    */
-  async list(options: ListOptions = {}): Promise<Page<SecretInfo>> {
+  async list(options?: ListOptions): Promise<Page<SecretInfo>> {
     const keyset = keysetByName(options);
     return await this.#calls.read({ action: 'secret.list' }, async (db) => {
       const page = pageOf(await listSecrets(this.#scope, db, keyset), keyset, ({ name }) => name);
@@ -185,7 +192,7 @@ export class TenantSecrets {
   }
 
   /** The tenant's audit log, newest first; each entry says whether it is as the store wrote it. */
-  async auditLog(options: ListOptions = {}): Promise<Page<AuditEntry>> {
+  async auditLog(options?: ListOptions): Promise<Page<AuditEntry>> {
     const keyset = keysetById(options);
     return await this.#calls.read({ action: 'audit.list' }, async (db) => {
       const entries = await this.#scope.audit.list(db, this.#scope.tenantId, keyset);
@@ -193,6 +200,15 @@ export class TenantSecrets {
       return [page, { context: { items: page.items.length } }];
     });
   }
+}
+
+function checkRequest(request: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.freeze(parsed(metadataText(request, 'request'))) as Readonly<Record<string, string>>;
+}
+
+/** A copy that nobody else can change, as it was checked. */
+function parsed(text: string): Metadata {
+  return JSON.parse(text) as Metadata;
 }
 
 function checkAuthType(authType: string | undefined): string | undefined {

@@ -1,8 +1,10 @@
+import { types } from 'node:util';
 import type { JsonValue } from '@keywright/envelope';
 import { invalidArgument } from './arguments.ts';
 import { SecretsError } from './errors.ts';
+import { plainJson } from './internal/plain-json.ts';
 
-/** What a secret may be: text, bytes, or anything else that JSON can represent. */
+/** What a secret may be: text, bytes, or other plain data that JSON can represent. */
 export type SecretValue = string | Uint8Array | JsonValue;
 
 /** How a stored value is to be read. */
@@ -11,20 +13,22 @@ export type SecretType = 'text' | 'json' | 'bytes';
 // First byte of the plaintext: inside the envelope, so a value's type cannot be changed from outside.
 const TAGS = { text: 1, json: 2, bytes: 3 } as const;
 
+const EXPECTED = 'well-formed text, a Uint8Array, or plain JSON data';
+
 /**
  * The plaintext of a value, in memory that the caller wipes.
  * @throws SecretsError `ERR_SECRETS_INVALID_ARGUMENT`, `ERR_SECRETS_VALUE_TOO_LARGE`
  */
 export function encodeValue(value: SecretValue | object, maxBytes: number): Buffer {
-  if (value instanceof Uint8Array) {
+  // instanceof would take a proxy for bytes, and bytes of another realm for an object
+  if (types.isUint8Array(value)) {
+    if ((value.buffer as ArrayBuffer).detached) throw invalidArgument('value', EXPECTED, 'detached bytes');
     const plaintext = allocate(TAGS.bytes, value.byteLength, maxBytes);
     plaintext.set(value, 1);
     return plaintext;
   }
-  if (typeof value === 'string' && !value.isWellFormed()) {
-    throw invalidArgument('value', 'well-formed text, bytes or JSON', 'a lone surrogate');
-  }
-  const text = typeof value === 'string' ? value : jsonText(value);
+  if (typeof value === 'string' && !value.isWellFormed()) throw invalidArgument('value', EXPECTED, 'a lone surrogate');
+  const text = typeof value === 'string' ? value : jsonText(value, maxBytes);
   const plaintext = allocate(typeof value === 'string' ? TAGS.text : TAGS.json, Buffer.byteLength(text), maxBytes);
   plaintext.write(text, 1, 'utf8');
   return plaintext;
@@ -53,13 +57,9 @@ function allocate(tag: number, length: number, maxBytes: number): Buffer {
   return plaintext;
 }
 
-function jsonText(value: unknown): string {
-  let text: string | undefined;
-  try {
-    text = JSON.stringify(value);
-  } catch {
-    text = undefined; // the engine's message quotes property names
-  }
-  if (text === undefined) throw invalidArgument('value', 'text, bytes or JSON', typeof value);
-  return text;
+function jsonText(value: unknown, maxBytes: number): string {
+  const json = plainJson(value, maxBytes);
+  if ('text' in json) return json.text;
+  if ('refused' in json) throw invalidArgument('value', EXPECTED, json.refused);
+  throw new SecretsError('ERR_SECRETS_VALUE_TOO_LARGE', { context: { limit: maxBytes, received: 'more' } });
 }

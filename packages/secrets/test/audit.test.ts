@@ -1,6 +1,8 @@
+import { createKeyring, EnvelopeError, generateKeyBase64, KeyringError } from '@keywright/envelope';
+import type { SecretStore } from '@keywright/secrets';
 import { describeEachEngine } from '@keywright/testkit/engines';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { auditRows, type Fixture, openFixture, rejection } from './support.ts';
+import { auditRows, type Fixture, openFixture, rejection, wrapperOf } from './support.ts';
 
 describeEachEngine('audit log', (engine) => {
   let fixture: Fixture;
@@ -75,6 +77,11 @@ describeEachEngine('audit log', (engine) => {
     ['version', { version: 9 }],
     ['context', { context: '{"code":"x"}' }],
     ['payload', { payload: Buffer.from('{"ip":"198.51.100.1"}') }],
+    ['missing payload', { payload: null }],
+    ['missing salt', { salt: null }],
+    ['payload hash', { payload_hash: Buffer.alloc(32) }],
+    ['missing payload hash', { payload_hash: null }],
+    ['request without any trace', { payload: null, salt: null, payload_hash: null }],
     ['mac', { mac: Buffer.alloc(48) }],
     ['mac of another length', { mac: Buffer.alloc(3) }],
     ['tenant', { tenant_id: 'moved-to' }],
@@ -109,6 +116,19 @@ describeEachEngine('audit log', (engine) => {
     expect((await tenant.auditLog()).items.some(({ authentic }) => authentic)).toBe(false);
   });
 
+  it('stays authentic when where a request came from is erased, and says that it was', async () => {
+    const tenant = fixture.store.tenant('erased', { actor: 'a', request: { ip: '203.0.113.9' } });
+    await tenant.save('key', 'x');
+    await fixture.knex('secret_audit_log').where({ tenant_id: 'erased' }).update({ payload: null, salt: null });
+    const { items } = await fixture.tenant('erased').auditLog();
+    expect(
+      items.map(({ action, request, requestErased, authentic }) => [action, request, requestErased, authentic]),
+    ).toEqual([
+      ['secret.save', {}, true, true],
+      ['tenant-key.create', {}, false, true],
+    ]);
+  });
+
   it('shows a forged row', async () => {
     const tenant = fixture.tenant('forged');
     await tenant.save('key', 'x');
@@ -117,6 +137,53 @@ describeEachEngine('audit log', (engine) => {
     await fixture.knex('secret_audit_log').insert({ ...row, id });
     const { items } = await tenant.auditLog();
     expect(items.filter(({ authentic }) => !authentic).map((item) => item.id)).toEqual([id]);
+  });
+
+  it('has a row for every refusal, whatever refused', async () => {
+    const lone = await openFixture(engine);
+    try {
+      const { knex } = lone;
+      const tenant = lone.tenant('acme');
+      await tenant.save('key', 'x', { metadata: { a: 'x'.repeat(10_000) } });
+      const last = async (): Promise<string> => JSON.parse((await auditRows(knex, 'acme')).at(-1)?.context ?? '').code;
+      const refused = async (attempt: Promise<unknown>): Promise<string | undefined> => {
+        const { code } = await rejection(attempt);
+        expect(await last()).toBe(code);
+        expect((await auditRows(knex, 'acme')).at(-1)).toMatchObject({ outcome: 'refused' });
+        return code;
+      };
+      const grown = tenant.update('key', { metadata: { b: 'y'.repeat(10_000) } });
+      expect(await refused(grown)).toBe('ERR_SECRETS_INVALID_ARGUMENT');
+
+      const failing = (code: string): SecretStore =>
+        lone.reopen(
+          wrapperOf(lone.root, {
+            unwrapKey: (wrapped, options) =>
+              options.context.tenant === 'acme'
+                ? Promise.reject(Object.assign(new KeyringError('ERR_KEYRING_KID_UNKNOWN'), { code }))
+                : lone.root.unwrapKey(wrapped, options),
+          }),
+        );
+      for (const [thrown, code] of [
+        ['ERR_KEYRING_KID_UNKNOWN', 'ERR_SECRETS_ROOT_KEY_MISSING'],
+        ['ERR_KEYRING_KEY_NOT_USABLE', 'ERR_KEYRING_KEY_NOT_USABLE'],
+        ['ERR_ENVELOPE_DECRYPT', 'ERR_SECRETS_INTEGRITY'],
+      ] as const) {
+        expect(await refused(failing(thrown).tenant('acme', { actor: 'x' }).get('key'))).toBe(code);
+      }
+      const v2 = createKeyring({ keys: { ...lone.keys, v2: generateKeyBase64() }, activeKid: 'v2' });
+      const refusing = wrapperOf(v2, {
+        checkValue: () => Promise.reject(new EnvelopeError('ERR_ENVELOPE_INVALID_VALUE')),
+      });
+      const save = rejection(lone.reopen(refusing).tenant('new', { actor: 'x' }).save('key', 'x'));
+      expect(await save).toMatchObject({ code: 'ERR_ENVELOPE_INVALID_VALUE' });
+      expect(await auditRows(knex, 'new')).toMatchObject([{ action: 'secret.save', outcome: 'refused' }]);
+      const own = knex('secret_tenant_keys').where({ tenant_id: 'acme' });
+      await own.clone().update({ status: 'disabled' });
+      expect(await refused(tenant.get('key'))).toBe('ERR_SECRETS_KEY_UNAVAILABLE');
+    } finally {
+      await lone.close();
+    }
   });
 
   it('refuses to release a value whose audit row cannot be written', async () => {

@@ -3,9 +3,18 @@ import { createSecretStore, migrateSecretStore, type TenantSecrets } from '@keyw
 import { describeEachEngine } from '@keywright/testkit/engines';
 import createKnex from 'knex';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Fixture, openFixture, openUnmigrated, rejection } from './support.ts';
+import { type Fixture, openFixture, openUnmigrated, rejection, wrapperOf } from './support.ts';
 
 const root = createKeyring({ keys: { v1: generateKeyBase64() }, activeKid: 'v1' });
+
+const throwing = new Proxy(
+  {},
+  {
+    get: () => {
+      throw new Error('no');
+    },
+  },
+);
 
 describeEachEngine('bad input', (engine) => {
   let fixture: Fixture;
@@ -35,6 +44,11 @@ describeEachEngine('bad input', (engine) => {
     ['no actor', () => fixture.store.tenant('acme', {} as never)],
     ['no tenant options', () => fixture.store.tenant('acme', undefined as never)],
     ['an empty actor', () => fixture.store.tenant('acme', { actor: '' })],
+    ['tenant options that throw', () => fixture.store.tenant('acme', throwing as never)],
+    [
+      'request facts that are no JSON',
+      () => fixture.store.tenant('acme', { actor: 'a', request: { at: new Date() } as never }),
+    ],
     ['request facts that are no object', () => fixture.store.tenant('acme', { actor: 'a', request: 'x' as never })],
   ])('refuses %s at once', (_what, attempt) => {
     expect(attempt).toThrowError(
@@ -83,6 +97,39 @@ describeEachEngine('bad input', (engine) => {
       'an authType of 65 characters',
       'ERR_SECRETS_INVALID_ARGUMENT',
       () => tenant.save('new', 'x', { authType: 'a'.repeat(65) }),
+    ],
+    ['null as options of save', 'ERR_SECRETS_INVALID_ARGUMENT', () => tenant.save('new', 'x', null as never)],
+    ['null as options of get', 'ERR_SECRETS_INVALID_ARGUMENT', () => tenant.get('key', null as never)],
+    ['null as options of list', 'ERR_SECRETS_INVALID_ARGUMENT', () => tenant.list(null as never)],
+    ['null as options of auditLog', 'ERR_SECRETS_INVALID_ARGUMENT', () => tenant.auditLog(null as never)],
+    ['text as options of save', 'ERR_SECRETS_INVALID_ARGUMENT', () => tenant.save('new', 'x', 'live' as never)],
+    ['options that throw', 'ERR_SECRETS_INVALID_ARGUMENT', () => tenant.save('new', 'x', throwing as never)],
+    ['changes that throw', 'ERR_SECRETS_INVALID_ARGUMENT', () => tenant.update('key', throwing as never)],
+    ['a page that throws', 'ERR_SECRETS_INVALID_ARGUMENT', () => tenant.list(throwing as never)],
+    [
+      'missing changes',
+      'ERR_SECRETS_INVALID_ARGUMENT',
+      () => (tenant.update as (name: string) => Promise<unknown>).call(tenant, 'key'),
+    ],
+    ['null as changes', 'ERR_SECRETS_INVALID_ARGUMENT', () => tenant.update('key', null as never)],
+    ['null as options of migrate', 'ERR_SECRETS_INVALID_ARGUMENT', () => fixture.store.migrate(null as never)],
+    ['a migration without options', 'ERR_SECRETS_INVALID_ARGUMENT', () => migrateSecretStore(undefined as never)],
+    ['a migration without knex', 'ERR_SECRETS_INVALID_ARGUMENT', () => migrateSecretStore({} as never)],
+    [
+      'a migration with tables that are null',
+      'ERR_SECRETS_INVALID_ARGUMENT',
+      () => migrateSecretStore({ knex: fixture.knex, tables: null as never }),
+    ],
+    ['a rotation with null', 'ERR_SECRETS_INVALID_ARGUMENT', () => fixture.store.rotateRoot(null as never)],
+    [
+      'a rotation with a signal that is none',
+      'ERR_SECRETS_INVALID_ARGUMENT',
+      () => fixture.store.rotateRoot({ actor: 'x', signal: {} as never }),
+    ],
+    [
+      'a rotation with a callback that is none',
+      'ERR_SECRETS_INVALID_ARGUMENT',
+      () => fixture.store.rotateRoot({ actor: 'x', onProgress: 1 as never }),
     ],
     ['no changes', 'ERR_SECRETS_INVALID_ARGUMENT', () => tenant.update('key', {})],
     ['version 0', 'ERR_SECRETS_INVALID_ARGUMENT', () => tenant.get('key', { version: 0 })],
@@ -205,6 +252,14 @@ describeEachEngine('bad input', (engine) => {
       expect(await fixture.knex('vault.kw_secrets').select('name')).toEqual([{ name: 'key' }]);
     });
 
+    it('says that its schema does not exist', async () => {
+      const store = fixture.reopen(fixture.root, { tables: { schema: 'nowhere' } });
+      expect(await rejection(store.migrate())).toMatchObject({
+        code: 'ERR_SECRETS_INVALID_ARGUMENT',
+        context: { argument: 'tables.schema' },
+      });
+    });
+
     it("looks for foreign tables in the store's schema, not in another", async () => {
       await fixture.knex.raw('create schema theirs');
       await fixture.knex.raw('create table theirs.secrets (theirs text)');
@@ -252,6 +307,39 @@ describe('bad configuration', () => {
       'a prefix that is SQL',
       'ERR_SECRETS_INVALID_ARGUMENT',
       () => createSecretStore({ knex: createKnex({ client: 'pg' }), root, tables: { prefix: 'x"; --' } }),
+    ],
+    ['a function as knex', 'ERR_SECRETS_INVALID_ARGUMENT', () => createSecretStore({ knex: (() => 1) as never, root })],
+    ['options that throw', 'ERR_SECRETS_INVALID_ARGUMENT', () => createSecretStore(throwing as never)],
+    [
+      'tables that are null',
+      'ERR_SECRETS_INVALID_ARGUMENT',
+      () => createSecretStore({ knex: createKnex({ client: 'pg' }), root, tables: null as never }),
+    ],
+    [
+      'a prefix that is null',
+      'ERR_SECRETS_INVALID_ARGUMENT',
+      () => createSecretStore({ knex: createKnex({ client: 'pg' }), root, tables: { prefix: null as never } }),
+    ],
+    ...(['wrapKey', 'unwrapKey', 'checkValue', 'verifyCheckValue', 'provider', 'activeKid'] as const).map(
+      (member): [string, string, () => unknown] => [
+        `a root key without ${member}`,
+        'ERR_SECRETS_INVALID_ARGUMENT',
+        () =>
+          createSecretStore({
+            knex: createKnex({ client: 'pg' }),
+            root: wrapperOf(root, { [member]: undefined } as never),
+          }),
+      ],
+    ),
+    [
+      'a time that no timer can wait',
+      'ERR_SECRETS_INVALID_ARGUMENT',
+      () => createSecretStore({ knex: createKnex({ client: 'pg' }), root, rootTimeoutMs: 2 ** 31 }),
+    ],
+    [
+      'CockroachDB',
+      'ERR_SECRETS_UNSUPPORTED_DATABASE',
+      () => createSecretStore({ knex: createKnex({ client: 'cockroachdb' }), root }),
     ],
     [
       'another database',

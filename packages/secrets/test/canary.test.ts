@@ -67,6 +67,19 @@ describeEachEngine('a planted secret', (engine) => {
     }
   });
 
+  it('is served by a store whose logger throws', async () => {
+    const failing = (): void => {
+      throw new Error('log file is full');
+    };
+    const store = fixture.reopen(fixture.root, { logger: { info: failing, warn: failing, error: failing } });
+    const tenant = store.tenant('unlogged', { actor: 'x' });
+    await tenant.save('text', CANARY);
+    expect((await tenant.get('text')).value).toBe(CANARY);
+    const { id } = await tenant.save('text', CANARY);
+    await fixture.knex('secrets').where({ id }).update({ current_version: 1 });
+    expect(await rejection(tenant.get('text'))).toMatchObject({ code: 'ERR_SECRETS_INTEGRITY' });
+  });
+
   it('is in no error, whatever goes wrong', async () => {
     const tenant = fixture.tenant('acme');
     const errors: unknown[] = [];

@@ -17,6 +17,8 @@ describe('what a driver throws', () => {
     ['connection exception', failure('x', { code: '08006' }), 'ERR_SECRETS_DATABASE', true],
     ['disk full', failure('x', { code: '53100' }), 'ERR_SECRETS_DATABASE', true],
     ['connection reset', failure('x', { code: 'ECONNRESET' }), 'ERR_SECRETS_DATABASE', true],
+    ['a name that is not resolved', failure('x', { code: 'ENOTFOUND' }), 'ERR_SECRETS_DATABASE', true],
+    ['a schema that is missing', failure('x', { code: '3F000' }), 'ERR_SECRETS_INVALID_ARGUMENT', false],
     ['connection terminated', failure('Connection terminated unexpectedly'), 'ERR_SECRETS_DATABASE', true],
     ['connect timeout', failure('timeout expired'), 'ERR_SECRETS_DATABASE', true],
     ['pool timeout', failure('x', { name: 'KnexTimeoutError' }), 'ERR_SECRETS_DATABASE', true],

@@ -19,12 +19,16 @@ const HOSTS: Record<string, (config: Knex.Config) => Knex.Config> = {
           ? renamed(result)
           : result,
   }),
-  'timestamps as text': (config) => ({
+  'keys of objects in rows mapped too': (config) => ({
     ...config,
-    connection:
-      typeof config.connection === 'object' && 'connectionString' in config.connection
-        ? { ...config.connection, types: { getTypeParser: textTimestamps } }
-        : (config.connection as Knex.StaticConnectionConfig),
+    postProcessResponse: (result: unknown) =>
+      typeof result === 'object' && result !== null && 'rows' in result ? result : renamedDeep(result),
+  }),
+  'timestamps as text': (config) => withTypes(config, 1184, String),
+  'timestamps as objects of a date library': (config) => withTypes(config, 1184, (text) => new DateTime(text)),
+  'integers as bigints': (config) => ({
+    ...withTypes(config, 23, BigInt),
+    ...(config.client === 'better-sqlite3' ? { pool: safeIntegers(config.pool) } : {}),
   }),
   'SQL and bindings in errors': (config) => ({
     ...config,
@@ -58,7 +62,11 @@ describeEachEngine('a host that configures knex with', (engine) => {
         expect((await inside.get('key', { version: 1 })).value).toBe('one');
         await inside.save('other', 'x');
       });
-      expect(await tenant.get('key')).toMatchObject({ value: 'two', version: 2 });
+      expect(await tenant.get('key')).toMatchObject({
+        value: 'two',
+        version: 2,
+        metadata: { camelCase: 1, snake_case: 2 },
+      });
       expect((await tenant.versions('key'))[0]?.createdAt.getTime()).toBeGreaterThan(Date.now() - 60_000);
       await tenant.delete('other');
       expect((await tenant.list()).items.map((item) => item.name)).toEqual(['key']);
@@ -76,6 +84,44 @@ function renamed(row: object): object {
   return Object.fromEntries(Object.entries(row).map(([name, value]) => [camel(name), value]));
 }
 
-function textTimestamps(oid: number): (text: string) => unknown {
-  return oid === 1184 ? String : (pgTypes.getTypeParser(oid, 'text') as (text: string) => unknown);
+function renamedDeep(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(renamedDeep);
+  const plain = typeof value === 'object' && value !== null && !Buffer.isBuffer(value) && !(value instanceof Date);
+  if (!plain) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [camel(name), renamedDeep(member)]));
+}
+
+/** As Luxon's: an object that converts to milliseconds. */
+class DateTime {
+  readonly #millis: number;
+
+  constructor(text: string) {
+    this.#millis = Date.parse(text);
+  }
+
+  valueOf(): number {
+    return this.#millis;
+  }
+}
+
+/** The driver of PostgreSQL parses one type in another way; SQLite's has no types. */
+function withTypes(config: Knex.Config, oid: number, parse: (text: string) => unknown): Knex.Config {
+  const { connection } = config;
+  if (typeof connection !== 'object' || !('connectionString' in connection)) return config;
+  const getTypeParser = (asked: number, format: 'text'): unknown =>
+    asked === oid ? parse : pgTypes.getTypeParser(asked, format);
+  return { ...config, connection: { ...connection, types: { getTypeParser } } as Knex.PgConnectionConfig };
+}
+
+function safeIntegers(pool: Knex.PoolConfig | undefined): Knex.PoolConfig {
+  return {
+    ...pool,
+    afterCreate(
+      connection: { defaultSafeIntegers(on: boolean): unknown },
+      done: (error: unknown, connection: unknown) => void,
+    ) {
+      connection.defaultSafeIntegers(true);
+      done(null, connection);
+    },
+  };
 }

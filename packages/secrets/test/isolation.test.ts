@@ -149,6 +149,13 @@ describeEachEngine('isolation', (engine) => {
       await knex('secrets').where({ tenant_id: tenantId }).update({ current_version, binding });
       expect(await rejection(tenant.save('key', 'three'))).toMatchObject(REFUSED);
       expect((await auditRows(knex, tenantId)).at(-1)).toMatchObject({ action: 'secret.save', outcome: 'refused' });
+      for (const attempt of [
+        () => tenant.get('key'),
+        () => tenant.get('key', { version: 2 }),
+        () => tenant.versions('key'),
+      ]) {
+        expect(await rejection(attempt())).toMatchObject(REFUSED);
+      }
     });
 
     it('a renamed row, whatever version is asked for', async () => {
@@ -157,6 +164,60 @@ describeEachEngine('isolation', (engine) => {
       await tenant.save('key', 'one');
       await knex('secrets').where({ tenant_id: tenantId }).update({ name: 'other' });
       expect(await rejection(tenant.get('other', { version: 9 }))).toMatchObject(REFUSED);
+    });
+
+    it('a secret that was marked as deleted by hand', async () => {
+      const tenantId = `hidden-${++next}`;
+      const tenant = fixture.tenant(tenantId);
+      await tenant.save('key', 'older');
+      await tenant.delete('key');
+      await tenant.save('key', 'x');
+      await knex('secrets').where({ tenant_id: tenantId }).update({ is_deleted: true });
+      const before = await knex('secrets').where({ tenant_id: tenantId }).orderBy('id');
+      for (const attempt of [
+        () => tenant.get('key'),
+        () => tenant.exists('key'),
+        () => tenant.versions('key'),
+        () => tenant.save('key', 'over it'),
+        () => tenant.save('key', 'over it', { ifAbsent: true }),
+        () => tenant.update('key', { value: 'over it' }),
+        () => tenant.delete('key'),
+      ]) {
+        expect(await rejection(attempt())).toMatchObject(REFUSED);
+      }
+      expect(await knex('secrets').where({ tenant_id: tenantId }).orderBy('id')).toEqual(before);
+    });
+
+    it('a deleted secret whose key was destroyed since is not in the way of its name', async () => {
+      const tenantId = `shredded-${++next}`;
+      const tenant = fixture.tenant(tenantId);
+      await tenant.save('key', 'x');
+      await tenant.delete('key');
+      await knex('secret_tenant_keys').where({ tenant_id: tenantId }).update({ status: 'destroyed', wrapped: null });
+      expect(await tenant.exists('key')).toBe(false);
+    });
+
+    it('any row of a page, not only the first', async () => {
+      const tenantId = `page-${++next}`;
+      const tenant = fixture.tenant(tenantId);
+      for (const name of ['a', 'b', 'c']) await tenant.save(name, 'x');
+      await knex('secrets').where({ tenant_id: tenantId, name: 'c' }).update({ expires_at: new Date() });
+      expect(await rejection(tenant.list())).toMatchObject(REFUSED);
+      expect((await tenant.list({ limit: 1 })).items).toHaveLength(1);
+    });
+
+    it.each(['[]', '"text"', '7', 'null'])('metadata that is %s', async (metadata) => {
+      const tenantId = `metadata-${++next}`;
+      const tenant = fixture.tenant(tenantId);
+      await tenant.save('key', 'x');
+      await knex('secrets').where({ tenant_id: tenantId }).update({ metadata });
+      for (const attempt of [
+        () => tenant.get('key'),
+        () => tenant.list(),
+        () => tenant.update('key', { metadata: { a: 1 } }),
+      ]) {
+        expect(await rejection(attempt())).toMatchObject(REFUSED);
+      }
     });
 
     it('a deleted secret that was revived', async () => {

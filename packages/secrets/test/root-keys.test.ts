@@ -1,15 +1,18 @@
 import { createKeyring, generateKeyBase64, type KeyWrapper } from '@keywright/envelope';
 import { describeEachEngine } from '@keywright/testkit/engines';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { auditRows, type Fixture, openFixture, rejection } from './support.ts';
 
 describeEachEngine('root keys', (engine) => {
   let fixture: Fixture;
 
-  beforeEach(async () => {
+  beforeAll(async () => {
     fixture = await openFixture(engine);
   });
-  afterEach(async () => {
+  beforeEach(async () => {
+    fixture = await fixture.renew();
+  });
+  afterAll(async () => {
     await fixture?.close();
   });
 
@@ -130,6 +133,18 @@ describeEachEngine('root keys', (engine) => {
       expect(wrapKey).toHaveBeenCalledTimes(2);
       expect(unwrapKey).toHaveBeenCalledTimes(2);
       expect(used.every((count) => count === 0)).toBe(true);
+    });
+
+    it('is asked for no more than the key itself in the middle of a transaction', async () => {
+      await fixture.store.ready();
+      const verifyCheckValue = vi.fn<KeyWrapper['verifyCheckValue']>((kid, value) =>
+        fixture.root.verifyCheckValue(kid, value),
+      );
+      const store = fixture.reopen(remote(fixture.root, { verifyCheckValue }));
+      await store.ready();
+      expect(verifyCheckValue).toHaveBeenCalledTimes(1);
+      await fixture.knex.transaction((trx) => store.tenant('acme', { actor: 'x', trx }).save('key', 'x'));
+      expect(verifyCheckValue).toHaveBeenCalledTimes(1);
     });
 
     it('that fails gives a typed, retryable, audited error without its text', async () => {

@@ -1,10 +1,12 @@
 import { createKeyring, generateKeyBase64, type KeyWrapper } from '@keywright/envelope';
 import { describeEachEngine } from '@keywright/testkit/engines';
 import type { Knex } from 'knex';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { makeBinding } from '../src/binding.ts';
 import { contexts } from '../src/contexts.ts';
-import { type Fixture, openFixture, rejection } from './support.ts';
+import { TenantKeys } from '../src/keys/tenant-keys.ts';
+import { createTables } from '../src/tables.ts';
+import { auditRows, type Fixture, openFixture, rejection, wrapperOf } from './support.ts';
 
 const ACTOR = { actor: 'tester' } as const;
 
@@ -12,29 +14,35 @@ describeEachEngine('tenant keys', (engine) => {
   let fixture: Fixture;
   let knex: Knex;
 
-  beforeEach(async () => {
+  beforeAll(async () => {
     fixture = await openFixture(engine);
+  });
+  beforeEach(async () => {
+    fixture = await fixture.renew();
     knex = fixture.knex;
   });
-  afterEach(async () => {
+  afterAll(async () => {
     await fixture?.close();
   });
 
-  const wrapper = (change: Partial<KeyWrapper> = {}): KeyWrapper => ({
-    provider: 'test',
-    activeKid: fixture.root.activeKid,
-    wrapKey: (key, options) => fixture.root.wrapKey(key, options),
-    unwrapKey: (wrapped, options) => fixture.root.unwrapKey(wrapped, options),
-    checkValue: (kid) => fixture.root.checkValue(kid),
-    verifyCheckValue: (kid, value) => fixture.root.verifyCheckValue(kid, value),
-    ...change,
-  });
+  const wrapper = (change: Partial<KeyWrapper> = {}): KeyWrapper => wrapperOf(fixture.root, change);
+
+  /** Makes a tenant a new key to write with; the one it had only reads from now on. */
+  async function changeKey(tenantId: string): Promise<void> {
+    const options = { maxKeys: 1, ttlMs: 1, rootTimeoutMs: 1_000 };
+    const tenantKeys = new TenantKeys(fixture.root, createTables(undefined), options);
+    const prepared = await tenantKeys.prepare(knex, tenantId);
+    await knex.transaction(async (trx) => {
+      await trx('secret_tenant_keys').where({ tenant_id: tenantId }).update({ status: 'decrypt-only' });
+      await tenantKeys.insert(trx, prepared);
+    });
+  }
 
   it('change hands: an older one reads, only the active one writes', async () => {
     const tenant = fixture.tenant('acme');
     await tenant.save('key', 'one');
     await tenant.save('untouched', 'x');
-    await knex('secret_tenant_keys').where({ tenant_id: 'acme' }).update({ status: 'decrypt-only' });
+    await changeKey('acme');
     await tenant.save('key', 'two');
     await tenant.save('new', 'y');
     const keks = await knex('secret_tenant_keys').where({ tenant_id: 'acme' }).select('kek_id', 'status');
@@ -89,29 +97,63 @@ describeEachEngine('tenant keys', (engine) => {
     expect(await knex('secret_tenant_keys').where({ tenant_id: 'acme' })).toEqual([]);
   });
 
-  it('are never zeros, which a wrapper would hand out that keeps the memory it returned', async () => {
-    const kept = new Map<string, Uint8Array>();
-    const unwrapKey: KeyWrapper['unwrapKey'] = async (wrapped, options) => {
-      const id = Buffer.from(wrapped.wrapped).toString('hex');
-      const key = kept.get(id) ?? (await fixture.root.unwrapKey(wrapped, options));
-      kept.set(id, key);
-      return key;
-    };
-    await fixture.tenant('acme').save('key', 'x');
-    const open = () => fixture.reopen(wrapper({ unwrapKey })).tenant('acme', ACTOR);
-    await rejection(open().get('key')).catch(() => undefined);
-    expect(await rejection(open().save('key', 'y'))).toMatchObject({ code: 'ERR_SECRETS_INTEGRITY' });
-    expect(await knex('secret_versions').where({ tenant_id: 'acme' })).toHaveLength(1);
+  it.each(['disabled', 'destroyed', 'decrypt-only'])('that are %s are not replaced by a save', async (status) => {
+    const tenant = fixture.tenant('acme');
+    await tenant.save('key', 'x');
+    await knex('secret_tenant_keys').where({ tenant_id: 'acme' }).update({ status });
+    for (const store of [fixture.store, fixture.reopen(fixture.root)]) {
+      const writer = store.tenant('acme', ACTOR);
+      for (const attempt of [
+        () => writer.save('key', 'y'),
+        () => writer.save('new', 'y'),
+        () => writer.update('key', { value: 'y' }),
+        () => writer.delete('key'),
+        () => knex.transaction((trx) => store.tenant('acme', { ...ACTOR, trx }).save('new', 'y')),
+      ]) {
+        expect(await rejection(attempt())).toMatchObject({ code: 'ERR_SECRETS_KEY_UNAVAILABLE' });
+        expect((await auditRows(knex, 'acme')).at(-1)).toMatchObject({ outcome: 'refused' });
+      }
+    }
+    expect(await knex('secret_tenant_keys').where({ tenant_id: 'acme' })).toHaveLength(1);
   });
 
-  it('that somebody took from the store itself show: older audit rows are not authentic, the new key is recorded', async () => {
+  it('that were destroyed are refused although what was wrapped is still there', async () => {
     await fixture.tenant('acme').save('key', 'x');
-    await knex('secret_tenant_keys').where({ tenant_id: '$system' }).delete();
-    const { items } = await fixture.reopen(fixture.root).tenant('acme', ACTOR).auditLog();
-    expect(items.length).toBeGreaterThan(0);
-    expect(items.some(({ authentic }) => authentic)).toBe(false);
-    const made = await knex('secret_audit_log').where({ tenant_id: '$system', action: 'tenant-key.create' });
-    expect(made).toHaveLength(2);
+    await knex('secret_tenant_keys').where({ tenant_id: 'acme' }).update({ status: 'destroyed' });
+    for (const store of [fixture.store, fixture.reopen(fixture.root)]) {
+      expect(await rejection(store.tenant('acme', ACTOR).get('key'))).toMatchObject({
+        code: 'ERR_SECRETS_KEY_UNAVAILABLE',
+        context: { state: 'destroyed' },
+      });
+    }
+  });
+
+  it('are made by a save only: nothing else leaves one for a tenant that has nothing', async () => {
+    const tenant = fixture.tenant('nobody');
+    for (const attempt of [
+      () => tenant.update('key', { value: 'x' }),
+      () => tenant.delete('key'),
+      () => tenant.get('key'),
+      () => tenant.versions('key'),
+      () => knex.transaction((trx) => fixture.tenant('nobody', trx).delete('key')),
+    ]) {
+      expect(await rejection(attempt())).toMatchObject({ code: 'ERR_SECRETS_NOT_FOUND' });
+    }
+    expect(await knex('secret_tenant_keys').where({ tenant_id: 'nobody' })).toEqual([]);
+  });
+
+  it.each([
+    ['removed', 'ERR_SECRETS_INTEGRITY'],
+    ['disabled', 'ERR_SECRETS_KEY_UNAVAILABLE'],
+  ])("that are the store's own and were %s are not replaced: the log would look forged", async (how, code) => {
+    await fixture.tenant('acme').save('key', 'x');
+    const own = knex('secret_tenant_keys').where({ tenant_id: '$system' });
+    await (how === 'removed' ? own.delete() : own.update({ status: 'disabled' }));
+    const before = await auditRows(knex, '$system');
+    const store = fixture.reopen(fixture.root);
+    expect(await rejection(store.ready())).toMatchObject({ code, context: { tenantId: '$system' } });
+    expect(await rejection(store.tenant('acme', ACTOR).get('key'))).toMatchObject({ code });
+    expect(await auditRows(knex, '$system')).toEqual(before);
   });
 
   it('stay in memory for a while, and not after close()', async () => {
@@ -184,6 +226,11 @@ describeEachEngine('tenant keys', (engine) => {
     expect((await fixture.tenant('acme').get('key')).value).toBe('x');
     await expire(new Date(Date.now() - 1));
     expect(await rejection(fixture.tenant('acme').get('key'))).toMatchObject({ code: 'ERR_SECRETS_EXPIRED' });
+    expect((await auditRows(knex, 'acme')).at(-1)).toMatchObject({ action: 'secret.get', outcome: 'refused' });
+    // as the message says
+    await fixture.tenant('acme').delete('key');
+    await fixture.tenant('acme').save('key', 'y');
+    expect((await fixture.tenant('acme').get('key')).value).toBe('y');
   });
 });
 

@@ -1,6 +1,6 @@
 // Compiled by `pnpm typecheck`: what must not compile is marked, and an unmarked error or an unused mark fails.
 import { keyringFromEnv } from '@keywright/envelope';
-import { createSecretStore, type Secret, type SecretInfo } from '@keywright/secrets';
+import { createSecretStore, migrateSecretStore, type Secret, type SecretInfo } from '@keywright/secrets';
 import createKnex, { type Knex } from 'knex';
 
 const knex: Knex = createKnex({ client: 'pg' });
@@ -25,6 +25,19 @@ export async function uses(trx: Knex.Transaction): Promise<string> {
     case 'json':
       return JSON.stringify(secret.value);
   }
+}
+
+/** Options that are computed and may be undefined, with exactOptionalPropertyTypes. */
+export async function optional(trx: Knex.Transaction | undefined, text: string | undefined): Promise<void> {
+  createSecretStore({ knex, root: keyringFromEnv(), tables: undefined, auditKnex: undefined, logger: undefined });
+  const given = store.tenant('acme', { actor: 'user:42', trx, request: undefined });
+  await given.save('key', 'x', { ifAbsent: undefined, metadata: undefined, authType: text });
+  await given.get('key', { version: undefined });
+  await given.update('key', { value: text, metadata: undefined, authType: undefined });
+  await given.list({ limit: undefined, cursor: text });
+  await store.migrate({ trx });
+  await migrateSecretStore({ knex, trx, tables: { prefix: text, schema: text } });
+  await store.rotateRoot({ actor: 'ops', onProgress: undefined, signal: undefined });
 }
 
 export async function refused(info: SecretInfo): Promise<void> {

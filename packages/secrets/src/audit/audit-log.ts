@@ -25,13 +25,15 @@ interface AuditRow {
   readonly context: string;
   readonly payload: Buffer | null;
   readonly salt: Buffer | null;
+  /** Of salt and payload; stays when they are erased. */
+  readonly payload_hash: Buffer | null;
   readonly mac: Buffer;
 }
 
 /**
  * The audit log: one row per operation, each under a MAC, never a value. What can be personal (the request's address,
- * user agent …) goes into `payload`, which the MAC covers only through a salted hash, so that it can be erased without
- * breaking the row.
+ * user agent …) goes into `payload`, which the MAC covers only through a salted hash that is stored beside it, so that
+ * it can be erased without breaking the row.
  */
 export class AuditLog {
   readonly #tables: Tables;
@@ -49,6 +51,11 @@ export class AuditLog {
   /** Writes one row. It is committed with whatever `db` commits. */
   async record(db: Knex, event: AuditEvent): Promise<void> {
     await db(this.#tables.auditLog).insert(this.#row(event));
+  }
+
+  /** Whether anything was ever written. */
+  async hasRows(db: Knex): Promise<boolean> {
+    return (await db(this.#tables.auditLog).first('id')) !== undefined;
   }
 
   /** Newest first; one more than the limit, for `pageOf`. Every row's MAC is checked. */
@@ -70,12 +77,14 @@ export class AuditLog {
       outcome: row.outcome,
       context: parseObject(row.context),
       request: parseObject(row.payload?.toString('utf8') ?? '{}'),
+      requestErased: row.payload === null && row.payload_hash !== null,
       authentic: this.#authentic(row),
     }));
   }
 
   #row(event: AuditEvent): AuditRow {
     const payload = event.request === undefined ? null : Buffer.from(JSON.stringify(event.request));
+    const salt = payload === null ? null : randomBytes(SALT_BYTES);
     const row = {
       tenant_id: event.tenantId,
       id: uuidv7(),
@@ -88,14 +97,14 @@ export class AuditLog {
       outcome: event.outcome,
       context: JSON.stringify(event.context ?? {}),
       payload,
-      salt: payload === null ? null : randomBytes(SALT_BYTES),
+      salt,
+      payload_hash: payload === null || salt === null ? null : hashOf(salt, payload),
     };
     return { ...row, mac: packMac(this.#keyring().mac(PURPOSE, macParts(row))) };
   }
 
   #authentic(row: AuditRow): boolean {
-    // A payload without its salt is not covered by the MAC: nobody but a forger writes one.
-    if ((row.payload === null) !== (row.salt === null)) return false;
+    if (!payloadMatches(row)) return false;
     const keyed = unpackMac(row.mac);
     const key = this.#keyring();
     // A MAC under a key that the store does not hold is a forgery as far as it can tell.
@@ -120,10 +129,18 @@ function macParts(row: Omit<AuditRow, 'mac'>): readonly (string | Uint8Array)[] 
     row.version === null ? '' : String(row.version),
     row.outcome,
     row.context,
-    row.payload === null || row.salt === null
-      ? new Uint8Array(0)
-      : createHash('sha256').update(row.salt).update(row.payload).digest(),
+    row.payload_hash ?? new Uint8Array(0),
   ];
+}
+
+/** Payload and salt are both as they were hashed, or both gone: by erasure, or because there never were any. */
+function payloadMatches({ payload, salt, payload_hash: hash }: AuditRow): boolean {
+  if (payload === null && salt === null) return true;
+  return payload !== null && salt !== null && hash?.equals(hashOf(salt, payload)) === true;
+}
+
+function hashOf(salt: Buffer, payload: Buffer): Buffer {
+  return createHash('sha256').update(salt).update(payload).digest();
 }
 
 function parseObject(text: string): Readonly<Record<string, string | number>> {

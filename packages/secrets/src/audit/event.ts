@@ -40,6 +40,8 @@ export interface AuditEntry {
   readonly version: number | null;
   readonly context: Readonly<Record<string, string | number>>;
   readonly request: Readonly<Record<string, string | number>>;
-  /** Whether the row is as the store wrote it. */
+  /** Where the request came from was recorded and has been erased since. */
+  readonly requestErased: boolean;
+  /** Whether the row is as the store wrote it, erasure apart. */
   readonly authentic: boolean;
 }

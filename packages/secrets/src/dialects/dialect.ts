@@ -20,8 +20,6 @@ export interface Dialect {
   readonly concurrentWriters: boolean;
   /** Options of the store's own transactions. */
   readonly transaction: Knex.TransactionConfig;
-  /** Clause that locks the selected rows until the transaction ends. */
-  readonly forUpdate: string;
   /**
    * First statement of a transaction that will write. Where a transaction that has read cannot always go on to write,
    * this takes the write lock up front, waiting for it.
@@ -33,5 +31,7 @@ export interface Dialect {
   lockForMigration(trx: Knex, tables: Tables): Promise<void>;
   /** Names of a table's columns, in no order. */
   columnsOf(trx: Knex, table: string, schema: string | undefined): Promise<readonly string[]>;
+  /** A JSON column as its text, under its own name, whatever the driver or the host would parse it into. */
+  jsonText(db: Knex, column: string): string | Knex.Raw;
   hasTable(trx: Knex, table: string, schema: string | undefined): Promise<boolean>;
 }

@@ -15,7 +15,6 @@ export const postgres: Dialect = {
   concurrentWriters: true,
   // "on conflict do nothing, then look again" needs to see what the other transaction committed.
   transaction: { isolationLevel: 'read committed' },
-  forUpdate: 'for update',
 
   async beginWrite(): Promise<void> {
     // row locks are taken where they are needed
@@ -36,6 +35,10 @@ export const postgres: Dialect = {
       [regclass(table, schema)],
     )) as { rows: readonly { name: string }[] };
     return rows.map(({ name }) => name);
+  },
+
+  jsonText(db: Knex, column: string): Knex.Raw {
+    return db.raw('??::text as ??', [column, column.replace(/^.*\./, '')]);
   },
 
   async hasTable(trx: Knex, table: string, schema: string | undefined): Promise<boolean> {

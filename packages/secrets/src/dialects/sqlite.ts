@@ -17,8 +17,6 @@ export const sqlite: Dialect = {
   },
   concurrentWriters: false,
   transaction: {},
-  // A write transaction already excludes every other.
-  forUpdate: '',
 
   async beginWrite(trx: Knex, tables: Tables): Promise<void> {
     // knex begins deferred transactions. One that reads first fails with SQLITE_BUSY when another wrote meanwhile,
@@ -42,6 +40,10 @@ export const sqlite: Dialect = {
   async columnsOf(trx: Knex, table: string): Promise<readonly string[]> {
     const rows = asRows<{ name: string }>(await trx.raw('select name from pragma_table_info(?)', [table]));
     return rows.map(({ name }) => name);
+  },
+
+  jsonText(_db: Knex, column: string): string {
+    return column;
   },
 
   async hasTable(trx: Knex, table: string): Promise<boolean> {

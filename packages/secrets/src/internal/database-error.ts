@@ -5,9 +5,10 @@ import { SecretsError } from '../errors.ts';
 // shutdowns, cannot connect now, too many connections, disk full, a standby that took over read-only; and what the driver
 // and the operating system call the same.
 const RETRYABLE =
-  /^(?:08\d{3}|40001|40P01|55P03|57014|57P0[1-5]|25P03|25006|53[13]00|SQLITE_(?:BUSY|LOCKED).*|SQLITE_FULL|E(?:CONN(?:REFUSED|RESET|ABORTED)|PIPE|TIMEDOUT|HOSTUNREACH|NETUNREACH|AI_AGAIN))$/;
+  /^(?:08\d{3}|40001|40P01|55P03|57014|57P0[1-5]|25P03|25006|53[13]00|SQLITE_(?:BUSY|LOCKED).*|SQLITE_FULL|E(?:CONN(?:REFUSED|RESET|ABORTED)|PIPE|TIMEDOUT|HOSTUNREACH|NETUNREACH|NOTFOUND|AI_AGAIN))$/;
 const RETRYABLE_TEXT = /connection terminated|connection error|timeout expired|read timeout|not queryable/i;
-const MISSING_RELATION = /^(?:42P01|42703|3F000)$/;
+const MISSING_RELATION = /^(?:42P01|42703)$/;
+const MISSING_SCHEMA = '3F000';
 const PERMISSION = /^(?:42501|SQLITE_READONLY.*)$/;
 const CLOSED_TEXT =
   /^(?:unable to acquire a connection|the database connection is not open|pool is (?:destroyed|closed))/i;
@@ -22,6 +23,10 @@ export function databaseError(error: unknown, operation: string): KeywrightError
   const options = { context: { operation }, cause: error };
   if (MISSING_RELATION.test(code) || (code === 'SQLITE_ERROR' && /no such (?:table|column)/.test(text))) {
     return new SecretsError('ERR_SECRETS_NOT_MIGRATED', options);
+  }
+  if (code === MISSING_SCHEMA) {
+    const context = { operation, argument: 'tables.schema', expected: 'a schema that exists' };
+    return new SecretsError('ERR_SECRETS_INVALID_ARGUMENT', { context, cause: error });
   }
   if (PERMISSION.test(code)) return new SecretsError('ERR_SECRETS_DATABASE_PERMISSION', options);
   if (code === '' && CLOSED_TEXT.test(text)) return new SecretsError('ERR_SECRETS_DATABASE_CLOSED', options);

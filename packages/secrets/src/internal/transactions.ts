@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import type { Dialect } from '../dialects/dialect.ts';
 import type { Tables } from '../tables.ts';
+import { inSavepoint } from './callers-transaction.ts';
 
 const MAX_WAIT_MS = 5_000;
 const MAX_PAUSE_MS = 100;
@@ -14,14 +15,18 @@ class NotLocked {
   }
 }
 
-/** Runs `work` in a transaction of its own that is ready to write; whatever it throws rolls back. */
-export async function writeTransaction<T>(
-  knex: Knex,
+/**
+ * Runs `work` in a transaction of its own that is ready to write, or in a savepoint of the transaction that `db` is.
+ * Whatever it throws rolls back.
+ */
+export async function atomically<T>(
+  db: Knex,
   dialect: Dialect,
   tables: Tables,
   work: (trx: Knex.Transaction) => Promise<T>,
 ): Promise<T> {
-  return await lockedTransaction(knex, dialect, (trx) => dialect.beginWrite(trx, tables), work);
+  if (db.isTransaction) return await inSavepoint(db as Knex.Transaction, work);
+  return await lockedTransaction(db, dialect, (trx) => dialect.beginWrite(trx, tables), work);
 }
 
 /**

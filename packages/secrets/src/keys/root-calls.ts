@@ -1,4 +1,5 @@
-import { isKeywrightError, type KeyWrapper, type WrappedKey } from '@keywright/envelope';
+import { types } from 'node:util';
+import { isKeywrightError, type KeyWrapper, type WrapOptions, type WrappedKey } from '@keywright/envelope';
 import { contexts } from '../contexts.ts';
 import { SecretsError } from '../errors.ts';
 
@@ -10,18 +11,36 @@ export interface RootCall {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Wraps a tenant key under the active root key. @throws SecretsError as {@link unwrapUnderRoot} does */
+/**
+ * Wraps a tenant key under the active root key. The wrapper gets a copy, which is wiped once it has answered: one that
+ * was given up on may still be reading.
+ *
+ * @throws SecretsError as {@link unwrapUnderRoot} does
+ */
 export async function wrapUnderRoot(root: KeyWrapper, key: Uint8Array, call: RootCall): Promise<WrappedKey> {
-  return await rootCall(call, (options) => root.wrapKey(key, options));
+  return await rootCall(call, async (options) => {
+    const lent = new Uint8Array(key);
+    try {
+      const { kid, wrapped } = await root.wrapKey(lent, options);
+      return { kid, wrapped: copyOf(wrapped) };
+    } finally {
+      lent.fill(0);
+    }
+  });
 }
 
 /**
- * Unwraps a tenant key.
- * @throws SecretsError `ERR_SECRETS_INTEGRITY`, `ERR_SECRETS_ROOT_KEY_MISSING`, `ERR_SECRETS_ROOT_UNAVAILABLE`
+ * Unwraps a tenant key, into memory that the caller wipes. What the wrapper returned stays the wrapper's: it may answer
+ * two callers with one promise.
+ *
+ * @throws SecretsError `ERR_SECRETS_INTEGRITY`, `ERR_SECRETS_ROOT_KEY_MISSING`, `ERR_SECRETS_ROOT_UNAVAILABLE`,
+ * `ERR_SECRETS_ABORTED`
  */
 export async function unwrapUnderRoot(root: KeyWrapper, wrapped: WrappedKey, call: RootCall): Promise<Uint8Array> {
-  const key = await rootCall(call, (options) => root.unwrapKey(wrapped, options), wrapped.kid);
-  // What a wrapper returns is wiped after use. One that returned memory it keeps would hand out zeros the next time.
+  // Copied in the very continuation of the answer: whoever else waited for it runs later.
+  const work = async (options: WrapOptions): Promise<Uint8Array> => copyOf(await root.unwrapKey(wrapped, options));
+  const key = await rootCall(call, work, wrapped.kid);
+  // A wrapper that wiped what it returned would otherwise have secrets encrypted under zeros.
   if (key.some((byte) => byte !== 0)) return key;
   throw new SecretsError('ERR_SECRETS_INTEGRITY', { context: { tenantId: call.tenantId, keyId: call.kekId } });
 }
@@ -45,21 +64,22 @@ export async function answerOf<T>(timeoutMs: number, ask: () => Promise<T>): Pro
 
 async function rootCall<T>(
   { tenantId, kekId, timeoutMs, signal }: RootCall,
-  work: (options: Parameters<KeyWrapper['wrapKey']>[1]) => Promise<T>,
+  work: (options: WrapOptions) => Promise<T>,
   kid?: string,
 ): Promise<T> {
   const abort = new AbortController();
-  const giveUp = (): void => abort.abort(signal?.reason);
+  const giveUp = (): void => abort.abort();
   const timer = setTimeout(giveUp, timeoutMs);
   signal?.addEventListener('abort', giveUp, { once: true });
   try {
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     // A wrapper that ignores its signal must not hold a transaction open.
     return await Promise.race([
       work({ context: contexts.tenantKek(tenantId, kekId), signal: abort.signal }),
       aborted(abort.signal),
     ]);
   } catch (error) {
+    throwIfAborted(signal); // whatever the wrapper made of it
     const context = { tenantId, keyId: kekId, ...(kid === undefined ? {} : { kid }) };
     if (!isKeywrightError(error)) {
       throw new SecretsError('ERR_SECRETS_ROOT_UNAVAILABLE', { context, cause: error, retryable: true });
@@ -75,6 +95,16 @@ async function rootCall<T>(
     clearTimeout(timer);
     signal?.removeEventListener('abort', giveUp);
   }
+}
+
+/** @throws SecretsError `ERR_SECRETS_ABORTED` */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new SecretsError('ERR_SECRETS_ABORTED', { cause: signal.reason });
+}
+
+function copyOf(bytes: unknown): Uint8Array {
+  if (!types.isUint8Array(bytes)) throw new TypeError('A key wrapper must answer with bytes.');
+  return new Uint8Array(bytes);
 }
 
 async function aborted(signal: AbortSignal): Promise<never> {

@@ -5,10 +5,11 @@ import type { AuditLog } from '../audit/audit-log.ts';
 import type { Dialect } from '../dialects/dialect.ts';
 import { SecretsError } from '../errors.ts';
 import { asRows } from '../internal/rows.ts';
-import { writeTransaction } from '../internal/transactions.ts';
+import { atomically } from '../internal/transactions.ts';
 import type { Tables } from '../tables.ts';
-import { unwrapUnderRoot, wrapUnderRoot } from './root-calls.ts';
-import { retireRootKeys } from './root-keys.ts';
+import { throwIfAborted, unwrapUnderRoot, wrapUnderRoot } from './root-calls.ts';
+import { holdRootKey, rootCandidate } from './root-keys.ts';
+import { claimRotation, conflict, releaseRotation, retireRootKeys } from './rotation-guard.ts';
 import { KEK_COLUMNS, type TenantKeyRow } from './tenant-keys.ts';
 
 /** What a root rotation did. */
@@ -24,8 +25,9 @@ export interface RootRotation {
 export interface RotateRootOptions {
   readonly actor: string;
   /** Called after every batch with the number of tenant keys rewrapped so far. */
-  readonly onProgress?: (rewrapped: number) => void;
-  readonly signal?: AbortSignal;
+  readonly onProgress?: ((rewrapped: number) => void) | undefined;
+  /** Ends the rotation between two tenant keys. What was rewrapped stays so. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 interface RotationEnvironment {
@@ -46,46 +48,64 @@ const BATCH = 100;
  */
 export async function rotateRoot(env: RotationEnvironment, options: RotateRootOptions): Promise<RootRotation> {
   const kid = env.root.activeKid;
-  let rewrapped = 0;
-  // From the start again until a whole pass finds nothing: a process that still has the old key active may add one.
-  for (;;) {
-    const inPass = await rotatePass(env, options, (count) => {
-      rewrapped += count;
-      options.onProgress?.(rewrapped);
-    });
-    if (inPass === 0) break;
-  }
-  const retired = await writeTransaction(env.knex, env.dialect, env.tables, async (trx) => {
-    const kids = await retireRootKeys(trx, env.tables, kid);
-    await env.audit.record(trx, {
-      tenantId: SYSTEM_TENANT,
-      actor: options.actor,
-      action: 'root.rotate',
-      outcome: 'success',
-      context: { kid, rewrapped, retired: kids.join(',') },
-    });
-    return kids;
+  throwIfAborted(options.signal);
+  const candidate = await rootCandidate(env.knex, env.tables, env.root, kid, env.rootTimeoutMs);
+  await write(env, async (trx) => {
+    await holdRootKey(trx, env.tables, env.root, candidate, env.rootTimeoutMs);
+    await claimRotation(trx, env.tables, kid);
   });
-  return { kid, rewrapped, retired };
+  try {
+    return await rotateTo(env, options, kid);
+  } catch (error) {
+    // Where this fails too, the claim gives way by itself.
+    await write(env, (trx) => releaseRotation(trx, env.tables, kid)).catch(() => undefined);
+    throw error;
+  }
 }
 
+async function rotateTo(env: RotationEnvironment, options: RotateRootOptions, kid: string): Promise<RootRotation> {
+  let rewrapped = 0;
+  const retired = new Set<string>();
+  for (let unfinished = true; unfinished; ) {
+    rewrapped = await rotatePass(env, options, kid, rewrapped);
+    unfinished = await write(env, async (trx) => {
+      const end = await retireRootKeys(trx, env.tables, kid);
+      for (const old of end.retired) retired.add(old);
+      if (!end.unfinished) await recordEnd(env, trx, options.actor, { kid, rewrapped, retired: [...retired] });
+      return end.unfinished;
+    });
+  }
+  return { kid, rewrapped, retired: [...retired] };
+}
+
+async function recordEnd(env: RotationEnvironment, trx: Knex, actor: string, done: RootRotation): Promise<void> {
+  await env.audit.record(trx, {
+    tenantId: SYSTEM_TENANT,
+    actor,
+    action: 'root.rotate',
+    outcome: 'success',
+    context: { ...done, retired: done.retired.join(',') },
+  });
+}
+
+/** Returns `rewrapped` with what this pass adds. */
 async function rotatePass(
   env: RotationEnvironment,
-  { actor, signal }: RotateRootOptions,
-  done: (count: number) => void,
+  { actor, signal, onProgress }: RotateRootOptions,
+  kid: string,
+  rewrapped: number,
 ): Promise<number> {
-  const kid = env.root.activeKid;
   let after: TenantKeyRow | undefined;
-  let found = 0;
+  let sum = rewrapped;
   for (;;) {
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     const rows = await nextBatch(env, kid, after);
     after = rows.at(-1);
-    if (after === undefined) return found;
-    found += rows.length;
+    if (after === undefined) return sum;
     const wrapped: { row: TenantKeyRow; fresh: Buffer }[] = [];
-    for (const row of rows) wrapped.push({ row, fresh: await rewrap(env, row, signal) });
-    const count = await writeTransaction(env.knex, env.dialect, env.tables, async (trx) => {
+    for (const row of rows) wrapped.push({ row, fresh: await rewrap(env, kid, row, signal) });
+    sum += await write(env, async (trx) => {
+      await claimRotation(trx, env.tables, kid);
       let updated = 0;
       for (const { row, fresh } of wrapped) {
         updated += await trx(env.tables.tenantKeys)
@@ -102,8 +122,21 @@ async function rotatePass(
       });
       return updated;
     });
-    done(count);
+    report(onProgress, sum);
   }
+}
+
+function report(onProgress: RotateRootOptions['onProgress'], rewrapped: number): void {
+  try {
+    onProgress?.(rewrapped);
+  } catch (error) {
+    const context = { argument: 'onProgress', expected: 'a function that does not throw' };
+    throw new SecretsError('ERR_SECRETS_INVALID_ARGUMENT', { context, cause: error });
+  }
+}
+
+async function write<T>(env: RotationEnvironment, work: (trx: Knex) => Promise<T>): Promise<T> {
+  return await atomically(env.knex, env.dialect, env.tables, work);
 }
 
 async function nextBatch(
@@ -121,13 +154,20 @@ async function nextBatch(
   return asRows<TenantKeyRow>(await query);
 }
 
-async function rewrap(env: RotationEnvironment, row: TenantKeyRow, signal: AbortSignal | undefined): Promise<Buffer> {
+async function rewrap(
+  env: RotationEnvironment,
+  kid: string,
+  row: TenantKeyRow,
+  signal: AbortSignal | undefined,
+): Promise<Buffer> {
   const call = { tenantId: row.tenant_id, kekId: row.kek_id, timeoutMs: env.rootTimeoutMs, signal };
   if (row.wrapped === null) throw integrity(row);
   const key = await unwrapUnderRoot(env.root, { kid: row.root_kid, wrapped: row.wrapped }, call);
   let check: Uint8Array | undefined;
   try {
     const fresh = await wrapUnderRoot(env.root, key, call);
+    // The active key changed under way: another one is now to be rotated to.
+    if (fresh.kid !== kid) throw conflict(fresh.kid);
     check = await unwrapUnderRoot(env.root, fresh, call);
     if (!Buffer.from(check).equals(key)) throw integrity(row);
     return Buffer.from(fresh.wrapped);

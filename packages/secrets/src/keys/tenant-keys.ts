@@ -3,9 +3,11 @@ import { createKeyring, type Keyring, type KeyWrapper, type WrappedKey } from '@
 import type { Knex } from 'knex';
 import QuickLRU from 'quick-lru';
 import { SecretsError } from '../errors.ts';
+import { outermost } from '../internal/callers-transaction.ts';
 import { asRow, asRows } from '../internal/rows.ts';
 import type { Tables } from '../tables.ts';
 import { unwrapUnderRoot, wrapUnderRoot } from './root-calls.ts';
+import { holdRootKey, type RootCandidate, rootCandidate } from './root-keys.ts';
 
 /** A tenant's key-encryption key as it is stored: under the root key. */
 export interface TenantKeyRow {
@@ -20,6 +22,8 @@ export interface TenantKeyRow {
 export interface PreparedKey {
   readonly tenantId: string;
   readonly wrapped: WrappedKey;
+  /** The root key that it is under. */
+  readonly rootKey: RootCandidate;
   readonly kek: Keyring;
 }
 
@@ -46,8 +50,10 @@ export class TenantKeys {
   /** Tenant → id of the key it writes with. A hint: the row decides. */
   readonly #active: QuickLRU<string, string>;
   readonly #unwrapping = new Map<string, Promise<Keyring>>();
-  /** Keys made in a transaction that has not committed: they live as long as its object. */
+  /** Keys made in a transaction that has not committed, by the outermost one: they live as long as its object. */
   readonly #uncommitted = new WeakMap<Knex, Map<string, Keyring>>();
+  /** Root keys that were compared with the database, by id. */
+  readonly #rootKeys = new Map<string, RootCandidate>();
 
   constructor(root: KeyWrapper, tables: Tables, options: TenantKeysOptions) {
     this.#root = root;
@@ -66,6 +72,11 @@ export class TenantKeys {
     );
   }
 
+  /** Whether a tenant has a key in any state: one that it cannot use is not replaced without being asked. */
+  async hasAny(db: Knex, tenantId: string): Promise<boolean> {
+    return (await db(this.#tables.tenantKeys).where({ tenant_id: tenantId }).first('kek_id')) !== undefined;
+  }
+
   /** The rows of some of a tenant's keys. */
   async find(db: Knex, tenantId: string, kekIds: readonly string[]): Promise<readonly TenantKeyRow[]> {
     return asRows<TenantKeyRow>(
@@ -80,7 +91,7 @@ export class TenantKeys {
    * Makes a key for a tenant and wraps it under the root key; nothing is stored yet. It is unwrapped again at once: a key
    * that does not come back must be noticed before anything is encrypted under it.
    */
-  async prepare(tenantId: string): Promise<PreparedKey> {
+  async prepare(db: Knex, tenantId: string): Promise<PreparedKey> {
     const kekId = randomUUID();
     const key = randomBytes(32);
     const call = { tenantId, kekId, timeoutMs: this.#options.rootTimeoutMs };
@@ -89,7 +100,8 @@ export class TenantKeys {
       const wrapped = await wrapUnderRoot(this.#root, key, call);
       check = await unwrapUnderRoot(this.#root, wrapped, call);
       if (!key.equals(check)) throw new SecretsError('ERR_SECRETS_INTEGRITY', { context: { tenantId, keyId: kekId } });
-      return { tenantId, wrapped, kek: createKeyring({ keys: { [kekId]: key }, activeKid: kekId }) };
+      const rootKey = await this.#rootKey(db, wrapped.kid);
+      return { tenantId, wrapped, rootKey, kek: createKeyring({ keys: { [kekId]: key }, activeKid: kekId }) };
     } finally {
       key.fill(0);
       check?.fill(0);
@@ -99,10 +111,15 @@ export class TenantKeys {
   /**
    * Stores a prepared key as the active one of a tenant that has none, and returns the active row. `made` is false
    * where another process was first.
+   *
+   * @throws SecretsError `ERR_SECRETS_ROOT_KEY_RETIRED`
    */
-  async insert(db: Knex, { tenantId, wrapped, kek }: PreparedKey): Promise<{ row: TenantKeyRow; made: boolean }> {
+  async insert(trx: Knex, prepared: PreparedKey): Promise<{ row: TenantKeyRow; made: boolean }> {
+    const { tenantId, wrapped, rootKey, kek } = prepared;
     const kekId = kek.activeKid;
-    await db(this.#tables.tenantKeys)
+    const held = await holdRootKey(trx, this.#tables, this.#root, rootKey, this.#options.rootTimeoutMs);
+    this.#rootKeys.set(held.kid, held);
+    await trx(this.#tables.tenantKeys)
       .insert({
         tenant_id: tenantId,
         kek_id: kekId,
@@ -114,14 +131,13 @@ export class TenantKeys {
       // the unique index on active keys decides who was first
       .onConflict()
       .ignore();
-    const row = await this.findActive(db, tenantId);
+    const row = await this.findActive(trx, tenantId);
     // A snapshot from before the other process's commit cannot see its key: the transaction has to start over.
     if (row === undefined) throw new SecretsError('ERR_SECRETS_DATABASE', { context: { tenantId }, retryable: true });
     const made = row.kek_id === kekId;
-    if (made && !db.isTransaction) this.remember(tenantId, kek);
-    else if (made) {
-      const keys = this.#uncommitted.get(db) ?? new Map<string, Keyring>();
-      this.#uncommitted.set(db, keys.set(kekId, kek));
+    if (made) {
+      const keys = this.#uncommitted.get(outermost(trx)) ?? new Map<string, Keyring>();
+      this.#uncommitted.set(outermost(trx), keys.set(kekId, kek));
     }
     return { row, made };
   }
@@ -129,6 +145,11 @@ export class TenantKeys {
   /** Keeps a key whose row is known to be committed. */
   remember(tenantId: string, kek: Keyring): void {
     this.#cache.set(cacheName(tenantId, kek.activeKid), kek);
+  }
+
+  /** Spares the first tenant key a question to the root key, which may be asked in a caller's transaction. */
+  rememberRootKeys(verified: readonly RootCandidate[]): void {
+    for (const candidate of verified) this.#rootKeys.set(candidate.kid, candidate);
   }
 
   /** Whether this tenant's key was in memory and active when it was last used. */
@@ -148,7 +169,7 @@ export class TenantKeys {
     }
     const name = cacheName(tenantId, kekId);
     if (status === 'active') this.#active.set(tenantId, kekId);
-    const known = this.#cache.get(name) ?? this.#uncommitted.get(db)?.get(kekId);
+    const known = this.#cache.get(name) ?? this.#uncommitted.get(outermost(db))?.get(kekId);
     if (known !== undefined) return known;
     let pending = this.#unwrapping.get(name);
     if (pending === undefined) {
@@ -162,6 +183,15 @@ export class TenantKeys {
   clear(): void {
     this.#active.clear();
     this.#cache.clear();
+    this.#rootKeys.clear();
+  }
+
+  async #rootKey(db: Knex, kid: string): Promise<RootCandidate> {
+    const known = this.#rootKeys.get(kid);
+    if (known !== undefined) return known;
+    const candidate = await rootCandidate(db, this.#tables, this.#root, kid, this.#options.rootTimeoutMs);
+    this.#rootKeys.set(kid, candidate);
+    return candidate;
   }
 
   async #unwrapNow(row: TenantKeyRow, wrapped: Buffer): Promise<Keyring> {

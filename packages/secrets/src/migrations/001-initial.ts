@@ -20,7 +20,8 @@ function statements({ types: t }: Dialect, tables: Tables): readonly string[] {
       provider varchar(64) not null,
       status varchar(16) not null check (status in ('active', 'retired')),
       check_value ${t.bytes} not null,
-      created_at ${t.timestamp} not null
+      created_at ${t.timestamp} not null,
+      rotating_at ${t.timestamp}
     )`,
     `create table ${name(tables.tenantKeys)} (
       tenant_id varchar(255) not null,
@@ -35,6 +36,9 @@ function statements({ types: t }: Dialect, tables: Tables): readonly string[] {
     // at most one key to write with, whatever races
     `create unique index ${index('secret_tenant_keys_active')} on ${name(tables.tenantKeys)} (tenant_id)
       where status = 'active'`,
+    // which root keys are in use
+    `create index ${index('secret_tenant_keys_root')} on ${name(tables.tenantKeys)} (root_kid)
+      where status <> 'destroyed'`,
     `create table ${name(tables.secrets)} (
       tenant_id varchar(255) not null,
       id ${t.uuid} not null,
@@ -54,6 +58,8 @@ function statements({ types: t }: Dialect, tables: Tables): readonly string[] {
     )`,
     // get by name, list by name
     `create unique index ${index('secrets_name')} on ${name(tables.secrets)} (tenant_id, name) where not is_deleted`,
+    // whether a name that is not found was hidden by an edit
+    `create index ${index('secrets_deleted_name')} on ${name(tables.secrets)} (tenant_id, name, id) where is_deleted`,
     `create table ${name(tables.versions)} (
       tenant_id varchar(255) not null,
       secret_id ${t.uuid} not null,
@@ -83,6 +89,7 @@ function statements({ types: t }: Dialect, tables: Tables): readonly string[] {
       context text not null,
       payload ${t.bytes},
       salt ${t.bytes},
+      payload_hash ${t.bytes},
       mac ${t.bytes} not null,
       leaf_index bigint,
       primary key (tenant_id, id)

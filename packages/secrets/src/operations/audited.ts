@@ -1,7 +1,10 @@
 import type { KeywrightError, Logger } from '@keywright/envelope';
 import type { Knex } from 'knex';
 import type { AuditAction } from '../audit/event.ts';
+import { checkOpen } from '../connections.ts';
+import { inTurn } from '../internal/callers-transaction.ts';
 import { databaseError, typed } from '../internal/database-error.ts';
+import { isRefusal } from './refusals.ts';
 import { type Audited, type Scope, warmKek } from './scope.ts';
 
 /** What a call runs with besides its scope. */
@@ -20,17 +23,6 @@ export interface Call {
 
 type Work<T> = (db: Knex) => Promise<readonly [T, Audited]>;
 
-// What the store decided, as opposed to what it was asked wrongly or could not ask the database.
-const REFUSALS: ReadonlySet<string> = new Set([
-  'ERR_SECRETS_ALREADY_EXISTS',
-  'ERR_SECRETS_EXPIRED',
-  'ERR_SECRETS_INTEGRITY',
-  'ERR_SECRETS_KEY_UNAVAILABLE',
-  'ERR_SECRETS_NOT_FOUND',
-  'ERR_SECRETS_ROOT_KEY_MISSING',
-  'ERR_SECRETS_ROOT_UNAVAILABLE',
-]);
-
 /** Runs operations so that none of them goes without its audit row. */
 export class AuditedCalls {
   readonly #scope: Scope;
@@ -41,11 +33,14 @@ export class AuditedCalls {
     this.#context = context;
   }
 
-  /** A change and its audit row, in one transaction: the caller's, or one of its own. */
-  async change<T>(call: Call, work: Work<T>): Promise<T> {
+  /**
+   * A change and its audit row, in one transaction: the caller's, or one of its own.
+   * @param key whether the operation makes a key for a tenant that has none
+   */
+  async change<T>(call: Call, key: 'make' | 'find', work: Work<T>): Promise<T> {
     const { trx } = this.#context;
     return await this.#guarded(call, async () => {
-      if (trx === undefined) await warmKek(this.#scope);
+      if (trx === undefined) await warmKek(this.#scope, key);
       return await this.#scope.connections.write(trx, this.#scope.tables, async (inside) => {
         const [result, audited] = await work(inside);
         await this.#record(inside, call, 'success', audited);
@@ -58,22 +53,28 @@ export class AuditedCalls {
   async read<T>(call: Call, work: Work<T>): Promise<T> {
     const { trx } = this.#context;
     return await this.#guarded(call, async () => {
-      const [result, audited] = await work(this.#scope.connections.reader(trx));
-      await this.#record(this.#scope.connections.outside(trx), call, 'success', audited);
+      const { connections } = this.#scope;
+      const [result, audited] = await work(connections.reader(trx));
+      await connections.outside(trx, (db) => this.#record(db, call, 'success', audited));
       return result;
     });
   }
 
-  /** Waits until the store is ready; makes whatever is thrown typed, and audits it if it is a refusal. */
+  /** Makes whatever is thrown typed, and audits it if it is a refusal. */
   async #guarded<T>(call: Call, work: () => Promise<T>): Promise<T> {
-    await this.#context.ready(this.#context.trx);
-    try {
-      return await work();
-    } catch (thrown) {
-      const error = databaseError(thrown, call.action);
-      if (isRefusal(error)) await this.#refuse(call, error);
-      throw error;
-    }
+    const { trx } = this.#context;
+    const run = async (): Promise<T> => {
+      if (trx !== undefined) checkOpen(trx);
+      await this.#context.ready(trx);
+      try {
+        return await work();
+      } catch (thrown) {
+        const error = databaseError(thrown, call.action);
+        if (isRefusal(error)) await this.#refuse(call, error);
+        throw error;
+      }
+    };
+    return trx === undefined ? await run() : await inTurn(trx, run);
   }
 
   /** Commits the audit row of a refusal before the refusal is thrown. */
@@ -84,8 +85,10 @@ export class AuditedCalls {
       secretId: typeof secretId === 'string' ? secretId : undefined,
       version: typeof version === 'number' ? version : undefined,
     };
-    const db = this.#scope.connections.outside(this.#context.trx);
-    await typed(call.action, () => this.#record(db, call, 'refused', audited));
+    const { connections } = this.#scope;
+    await typed(call.action, () =>
+      connections.outside(this.#context.trx, (db) => this.#record(db, call, 'refused', audited)),
+    );
     if (code === 'ERR_SECRETS_INTEGRITY') this.#context.logger?.error(`${call.action} refused: ${code}`);
   }
 
@@ -101,8 +104,4 @@ export class AuditedCalls {
       request: this.#context.request,
     });
   }
-}
-
-function isRefusal({ code }: KeywrightError): boolean {
-  return REFUSALS.has(code) || code.startsWith('ERR_KEYRING_') || code.startsWith('ERR_ENVELOPE_');
 }

@@ -6,13 +6,15 @@ import { openVersion } from '../keys/data-key.ts';
 import { KEK_COLUMNS, type TenantKeyRow } from '../keys/tenant-keys.ts';
 import type { Keyset } from '../pagination.ts';
 import { makeSecret, type Secret, type SecretInfo, type SecretVersionInfo } from '../secret.ts';
-import { infoOf, notFound, SECRET_COLUMNS, type SecretRow, verifyBindings } from './rows.ts';
+import { edited, infoOf, notFound, type SecretRow, secretColumns, verifyAbsence, verifyBindings } from './rows.ts';
 import type { Scope } from './scope.ts';
 
 interface VersionRow {
   readonly version: number | null;
   readonly wrapped_dek: Buffer | null;
   readonly ciphertext: Buffer | null;
+  /** Whether there is a version above the current one. */
+  readonly newer: boolean | number;
 }
 
 interface VersionListRow {
@@ -40,32 +42,38 @@ export async function getSecret(scope: Scope, db: Knex, name: string, version: n
     .where({ 's.tenant_id': scope.tenantId, 's.name': name })
     .whereRaw('not s.is_deleted')
     .first(
-      ...SECRET_COLUMNS.map((column) => `s.${column}`),
+      ...secretColumns(scope, db, 's'),
       'v.version',
       'v.wrapped_dek',
       'v.ciphertext',
+      newerVersion(scope, db),
       ...KEK_COLUMNS.map((column) => `k.${column}`),
     );
   const row = asRow<SecretRow & VersionRow & TenantKeyRow>(result);
-  if (row === undefined) throw notFound(scope);
+  if (row === undefined) {
+    await verifyAbsence(scope, db, name, []);
+    throw notFound(scope);
+  }
+  // The pointer never goes back: a whole older row was put in its place.
+  if (row.newer) throw edited(scope, row);
   if (row.version === null || row.kek_id === null) {
     await verifyBindings(scope, db, [row], []);
     // The current version is always there; an older one may have been purged or never have been.
     if (version !== undefined && version !== row.current_version) throw notFound(scope);
-    throw integrity(scope, row);
+    throw edited(scope, row);
   }
   const kek = await scope.tenantKeys.unwrap(db, row);
   await verifyBindings(scope, db, [row], [kek]);
   if (row.expires_at !== null && toMillis(row.expires_at) <= Date.now()) {
     throw new SecretsError('ERR_SECRETS_EXPIRED', { context: { tenantId: scope.tenantId, secretId: row.id } });
   }
-  if (row.wrapped_dek === null || row.ciphertext === null) throw integrity(scope, row);
+  if (row.wrapped_dek === null || row.ciphertext === null) throw edited(scope, row);
   const { type, value } = openVersion(
     kek,
     { tenantId: scope.tenantId, secretId: row.id, version: row.version },
     { wrappedDek: row.wrapped_dek, ciphertext: row.ciphertext },
   );
-  return makeSecret(infoOf(row), row.version, type, value);
+  return makeSecret(infoOf(scope, row), row.version, type, value);
 }
 
 /** The secret of a name without its value, its pointers checked; `undefined` if there is none. */
@@ -74,9 +82,10 @@ export async function findSecret(scope: Scope, db: Knex, name: string): Promise<
     await db(scope.tables.secrets)
       .where({ tenant_id: scope.tenantId, name })
       .whereRaw('not is_deleted')
-      .first(...SECRET_COLUMNS),
+      .first(...secretColumns(scope, db)),
   );
-  if (row !== undefined) await verifyBindings(scope, db, [row], []);
+  if (row === undefined) await verifyAbsence(scope, db, name, []);
+  else await verifyBindings(scope, db, [row], []);
   return row;
 }
 
@@ -87,11 +96,11 @@ export async function listSecrets(scope: Scope, db: Knex, { limit, after }: Keys
     .whereRaw('not is_deleted')
     .orderBy('name')
     .limit(limit + 1)
-    .select(...SECRET_COLUMNS);
+    .select(...secretColumns(scope, db));
   if (after !== undefined) query.where('name', '>', after);
   const rows = asRows<SecretRow>(await query);
   await verifyBindings(scope, db, rows, []);
-  return rows.map(infoOf);
+  return rows.map((row) => infoOf(scope, row));
 }
 
 /** Newest first. @throws SecretsError `ERR_SECRETS_NOT_FOUND`, `ERR_SECRETS_INTEGRITY` */
@@ -108,6 +117,7 @@ export async function listVersions(
       .orderBy('version', 'desc')
       .select('version', 'created_at', 'created_by'),
   );
+  if (rows.some(({ version }) => version > secret.current_version)) throw edited(scope, secret);
   const versions = rows.map((row) => ({
     version: row.version,
     createdAt: new Date(toMillis(row.created_at)),
@@ -117,6 +127,16 @@ export async function listVersions(
   return { secret, versions };
 }
 
-function integrity(scope: Scope, row: SecretRow): SecretsError {
-  return new SecretsError('ERR_SECRETS_INTEGRITY', { context: { tenantId: scope.tenantId, secretId: row.id } });
+function newerVersion(scope: Scope, db: Knex): Knex.Raw {
+  const { versions } = scope.tables;
+  return db.raw('exists (select 1 from ?? where ?? = ?? and ?? = ?? and ?? > ??) as ??', [
+    { n: versions },
+    'n.tenant_id',
+    's.tenant_id',
+    'n.secret_id',
+    's.id',
+    'n.version',
+    's.current_version',
+    'newer',
+  ] as never);
 }

@@ -2,6 +2,7 @@ import type { Keyring } from '@keywright/envelope';
 import type { Knex } from 'knex';
 import type { AuditLog } from '../audit/audit-log.ts';
 import type { Connections } from '../connections.ts';
+import { SecretsError } from '../errors.ts';
 import type { PreparedKey, TenantKeys } from '../keys/tenant-keys.ts';
 import type { Tables } from '../tables.ts';
 
@@ -23,28 +24,41 @@ export interface Audited {
   readonly context?: Readonly<Record<string, string | number>> | undefined;
 }
 
-/** The key that this tenant writes with; its first write makes one, in the same transaction. */
-export async function activeKek(scope: Scope, db: Knex): Promise<Keyring> {
-  const row = await scope.tenantKeys.findActive(db, scope.tenantId);
-  if (row !== undefined) return await scope.tenantKeys.unwrap(db, row);
-  return await storeKek(scope, db, await scope.tenantKeys.prepare(scope.tenantId));
+/**
+ * The key that this tenant writes with. The first save makes one, in the same transaction; nothing else does, and
+ * nothing replaces one that was taken out of use.
+ *
+ * @throws SecretsError `ERR_SECRETS_KEY_UNAVAILABLE`, `ERR_SECRETS_NOT_FOUND` for a tenant that has nothing
+ */
+export async function activeKek(scope: Scope, trx: Knex, make: 'make' | 'find'): Promise<Keyring> {
+  const { tenantId, tenantKeys } = scope;
+  const row = await tenantKeys.findActive(trx, tenantId);
+  if (row !== undefined) return await tenantKeys.unwrap(trx, row);
+  if (await tenantKeys.hasAny(trx, tenantId)) {
+    throw new SecretsError('ERR_SECRETS_KEY_UNAVAILABLE', { context: { tenantId } });
+  }
+  if (make === 'find') throw new SecretsError('ERR_SECRETS_NOT_FOUND', { context: { tenantId } });
+  return await storeKek(scope, trx, await tenantKeys.prepare(trx, tenantId));
 }
 
 /**
- * Makes and unwraps the tenant's key ahead of a transaction of the store's own, so that no remote root key is called
- * while it is open. Nothing is asked where the key is in memory: the transaction looks at its state itself.
+ * Makes or unwraps the tenant's key ahead of a transaction of the store's own, so that no remote root key is called
+ * while it is open. Nothing is asked where the key is in memory: the transaction looks at its state itself, and refuses
+ * where there is none to be had.
  */
-export async function warmKek(scope: Scope): Promise<void> {
-  if (scope.tenantKeys.isWarm(scope.tenantId)) return;
+export async function warmKek(scope: Scope, make: 'make' | 'find'): Promise<void> {
+  const { tenantId, tenantKeys } = scope;
+  if (tenantKeys.isWarm(tenantId)) return;
   const db = scope.connections.reader(undefined);
-  const row = await scope.tenantKeys.findActive(db, scope.tenantId);
+  const row = await tenantKeys.findActive(db, tenantId);
   if (row !== undefined) {
-    await scope.tenantKeys.unwrap(db, row);
+    await tenantKeys.unwrap(db, row);
     return;
   }
-  const prepared = await scope.tenantKeys.prepare(scope.tenantId);
+  if (make === 'find' || (await tenantKeys.hasAny(db, tenantId))) return;
+  const prepared = await tenantKeys.prepare(db, tenantId);
   const kek = await scope.connections.write(undefined, scope.tables, (trx) => storeKek(scope, trx, prepared));
-  scope.tenantKeys.remember(scope.tenantId, kek);
+  tenantKeys.remember(tenantId, kek);
 }
 
 async function storeKek(scope: Scope, db: Knex, prepared: PreparedKey): Promise<Keyring> {

@@ -5,7 +5,7 @@ import { makeBinding } from '../binding.ts';
 import { SecretsError } from '../errors.ts';
 import { toMillis } from '../internal/time.ts';
 import { sealVersion } from '../keys/data-key.ts';
-import { factsOf, findForUpdate, requireForUpdate, type SecretRow, verifyBindings } from './rows.ts';
+import { factsOf, findForUpdate, requireForUpdate, type SecretRow, verifyAbsence, verifyBindings } from './rows.ts';
 import type { Scope } from './scope.ts';
 
 /** What a save or an update left behind. */
@@ -41,6 +41,7 @@ export async function saveSecret(
 ): Promise<SavedSecret> {
   const existing = await findForUpdate(scope, trx, input.name);
   if (existing === undefined) {
+    await verifyAbsence(scope, trx, input.name, [kek]);
     const created = await createSecret(scope, trx, kek, input);
     if (created !== undefined) return created;
   }
