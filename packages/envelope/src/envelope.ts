@@ -1,6 +1,6 @@
 import { EnvelopeError } from './errors.ts';
 import { isKid } from './keys.ts';
-import { describe } from './keywright-error.ts';
+import { describe, isKeywrightError } from './keywright-error.ts';
 import { isSuiteId, type SuiteId } from './suites/suite.ts';
 
 // Type aliases, not interfaces: only those are assignable to a field typed `JsonValue` or `Record<string, unknown>`.
@@ -33,7 +33,7 @@ export type Envelope = EnvelopeV1 | EnvelopeV2;
 /** What an envelope tells without a key. */
 export interface EnvelopeInfo {
   readonly version: 1 | 2;
-  readonly form: 'object' | 'text' | 'bytes';
+  readonly form: 'object' | 'text' | 'bytes' | 'stream';
   readonly suite: SuiteId;
   readonly kid: string;
 }
@@ -61,6 +61,16 @@ export function isEncrypted(value: unknown): value is Envelope {
  * @throws EnvelopeError `ERR_ENVELOPE_NOT_ENCRYPTED`, `ERR_ENVELOPE_UNSUPPORTED_VERSION`, `ERR_ENVELOPE_MALFORMED`
  */
 export function readEnvelope(value: unknown): Envelope {
+  try {
+    return readFields(value);
+  } catch (error) {
+    if (isKeywrightError(error)) throw error;
+    // A getter or a proxy has thrown: what cannot be read is no envelope.
+    throw new EnvelopeError('ERR_ENVELOPE_MALFORMED', { context: { field: 'one that cannot be read' }, cause: error });
+  }
+}
+
+function readFields(value: unknown): Envelope {
   if (typeof value !== 'object' || value === null || !Object.hasOwn(value, '__enc')) {
     throw new EnvelopeError('ERR_ENVELOPE_NOT_ENCRYPTED', { context: { received: describe(value) } });
   }

@@ -2,12 +2,13 @@ import { type EnvelopeInfo, readEnvelope } from './envelope.ts';
 import { readBytes } from './formats/v2-bytes.ts';
 import { readText } from './formats/v2-text.ts';
 import { isUint8Array } from './runtime/node.ts';
+import { beginsStream, readStream } from './stream/header.ts';
 
 /**
  * Version, form, suite and key id of an envelope, without a key: for a census, a rotation report, a debugger.
  * Nothing here is authenticated until the envelope is decrypted.
  *
- * @param envelope an object envelope, a text token or a bytes envelope
+ * @param envelope an object envelope, a text token, a bytes envelope or a stream, of which the first 141 bytes suffice
  * @throws EnvelopeError `ERR_ENVELOPE_NOT_ENCRYPTED`, `ERR_ENVELOPE_UNSUPPORTED_VERSION`, `ERR_ENVELOPE_MALFORMED`
  *
  * @example
@@ -21,6 +22,10 @@ import { isUint8Array } from './runtime/node.ts';
  */
 export function inspectEnvelope(envelope: unknown): EnvelopeInfo {
   if (isUint8Array(envelope)) {
+    if (beginsStream(envelope)) {
+      const { suite, kid } = readStream(envelope);
+      return { version: 2, form: 'stream', suite, kid };
+    }
     const { suite, kid } = readBytes(envelope);
     return { version: 2, form: 'bytes', suite, kid };
   }

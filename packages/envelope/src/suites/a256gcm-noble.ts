@@ -6,5 +6,5 @@ import type { Suite } from './suite.ts';
 export const A256GCM: Suite = {
   id: 'A256GCM',
   implementation: '@noble/ciphers',
-  importKey: (key) => new NobleKey(gcm, key),
+  importKey: (key) => new NobleKey('A256GCM', gcm, key),
 };

@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto';
-import type { Sealed, Suite, SuiteKey } from './suite.ts';
+import { checkNonce, haveLengthsOf, type Sealed, type Suite, type SuiteKey } from './suite.ts';
 
 // Without authTagLength Node accepts truncated tags, down to 4 bytes.
 const OPTIONS = { authTagLength: 16 } as const;
@@ -13,6 +13,7 @@ class A256GcmKey implements SuiteKey {
   }
 
   seal(nonce: Uint8Array, associatedData: Uint8Array, plaintext: string | Uint8Array): Sealed {
+    checkNonce('A256GCM', nonce);
     const cipher = createCipheriv('aes-256-gcm', this.#key, nonce, OPTIONS);
     cipher.setAAD(associatedData);
     const ciphertext = typeof plaintext === 'string' ? cipher.update(plaintext, 'utf8') : cipher.update(plaintext);
@@ -21,6 +22,7 @@ class A256GcmKey implements SuiteKey {
   }
 
   open(nonce: Uint8Array, associatedData: Uint8Array, ciphertext: Uint8Array, tag: Uint8Array): Uint8Array | undefined {
+    if (!haveLengthsOf('A256GCM', nonce, tag)) return undefined;
     const decipher = createDecipheriv('aes-256-gcm', this.#key, nonce, OPTIONS);
     decipher.setAAD(associatedData);
     decipher.setAuthTag(tag);

@@ -9,9 +9,15 @@ export interface Sealed {
 
 /** One message key, ready to use. */
 export interface SuiteKey {
-  /** Encrypts bytes, or text as UTF-8. Never call it twice with one nonce. */
+  /**
+   * Encrypts bytes, or text as UTF-8, into memory that is the caller's to give back. Never call it twice with one nonce.
+   * @throws for a nonce that is not as long as the suite's
+   */
   seal(nonce: Uint8Array, associatedData: Uint8Array, plaintext: string | Uint8Array): Sealed;
-  /** Returns the plaintext in memory of its own, or `undefined` if the tag does not verify. */
+  /**
+   * Returns the plaintext in memory of its own, or `undefined` if the tag does not verify: also for a nonce or a tag that
+   * is not as long as the suite's, cut short though it may be.
+   */
   open(nonce: Uint8Array, associatedData: Uint8Array, ciphertext: Uint8Array, tag: Uint8Array): Uint8Array | undefined;
 }
 
@@ -48,6 +54,20 @@ export const SUITES: Readonly<Record<SuiteId, SuiteLayout>> = {
 };
 
 const BY_CODE = new Map(Object.entries(SUITES).map(([id, { code }]) => [code, id as SuiteId]));
+
+/**
+ * Precondition: an AEAD takes nonces of one length only. Libraries take others too, and derive something from them.
+ * @throws RangeError where the format has made a mistake
+ */
+export function checkNonce(id: SuiteId, nonce: Uint8Array): void {
+  if (nonce.length !== SUITES[id].nonceLength)
+    throw new RangeError('The nonce has another length than its suite says.');
+}
+
+/** Whether nonce and tag have the lengths of the suite. */
+export function haveLengthsOf(id: SuiteId, nonce: Uint8Array, tag: Uint8Array): boolean {
+  return nonce.length === SUITES[id].nonceLength && tag.length === TAG_BYTES;
+}
 
 /** The suite that a byte names. */
 export function suiteOfCode(code: number): SuiteId | undefined {

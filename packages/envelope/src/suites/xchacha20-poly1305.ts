@@ -18,5 +18,5 @@ import type { Suite } from './suite.ts';
 export const xchacha20Poly1305: Suite = {
   id: 'XC20P',
   implementation: '@noble/ciphers',
-  importKey: (key) => new NobleKey(aead, key),
+  importKey: (key) => new NobleKey('XC20P', aead, key),
 };
