@@ -8,15 +8,48 @@ const project = (folder: string) => ({
   test: { name: folder.replace(/^.*\//, ''), root: folder, include: ['test/**/*.test.ts'] },
 });
 
+/** What the envelope has to do on every runtime, on the one without `node:crypto`. */
+const portable = {
+  extends: true as const,
+  resolve: { alias: [{ find: /^.*\/runtime\/node\.ts$/, replacement: source('envelope/src/runtime/portable.ts') }] },
+  test: {
+    name: 'envelope-portable',
+    env: { KEYWRIGHT_RUNTIME: 'portable' },
+    root: 'packages/envelope',
+    include: [
+      'base64',
+      'conformance',
+      'fuzz/fuzz',
+      'interop',
+      'malformed',
+      'malformed-text',
+      'property',
+      'stream/header',
+      'stream/round-trip',
+      'stream/tamper',
+      'tamper',
+      'vectors',
+    ].map((name) => `test/${name}.test.ts`),
+  },
+};
+
 export default defineConfig({
   resolve: {
     // Unit tests run on the sources; what is published is tested as packed, by check:packages and the examples.
     alias: {
+      '@keywright/envelope/codecs': source('envelope/src/codecs'),
+      '@keywright/envelope/columns': source('envelope/src/columns/index.ts'),
       '@keywright/envelope/compat': source('envelope/src/compat/index.ts'),
+      '@keywright/envelope/conformance': source('envelope/src/conformance/index.ts'),
       '@keywright/envelope/libsodium': source('envelope/src/libsodium.ts'),
       '@keywright/envelope/xchacha20-poly1305': source('envelope/src/xchacha20-poly1305.ts'),
+      '@keywright/envelope/migrate': source('envelope/src/migrate/index.ts'),
+      '@keywright/envelope/node-stream': source('envelope/src/node-stream.ts'),
+      '@keywright/envelope/stream': source('envelope/src/stream.ts'),
+      '@keywright/envelope/sources': source('envelope/src/sources/index.ts'),
       '@keywright/envelope': source('envelope/src/index.ts'),
       '@keywright/secrets': source('secrets/src/index.ts'),
+      '@keywright/testkit/aws': source('testkit/src/aws.ts'),
       '@keywright/testkit/engines': source('testkit/src/engines.ts'),
       '@keywright/testkit': source('testkit/src/index.ts'),
     },
@@ -30,6 +63,7 @@ export default defineConfig({
     ...(process.env.KEYWRIGHT_REPORT ? { outputFile: { json: process.env.KEYWRIGHT_REPORT } } : {}),
     projects: [
       project('packages/envelope'),
+      portable,
       project('packages/secrets'),
       project('packages/testkit'),
       project('packages/bench'),

@@ -5,8 +5,17 @@ const both: readonly string[] = [
   'src/compat/index.ts',
   'src/xchacha20-poly1305.ts',
   'src/libsodium.ts',
+  'src/stream.ts',
 ];
-const nodeOnly: readonly string[] = ['src/bin/keygen.ts'];
+const nodeOnly: readonly string[] = [
+  'src/bin/keygen.ts',
+  'src/node-stream.ts',
+  'src/columns/index.ts',
+  ...['drizzle', 'knex', 'kysely', 'mongoose', 'objection', 'prisma', 'typeorm'].map((name) => `src/codecs/${name}.ts`),
+  'src/migrate/index.ts',
+  'src/sources/index.ts',
+  'src/conformance/index.ts',
+];
 
 /** Puts runtime/portable.ts in the place of its sibling. */
 const portable: NonNullable<Options['esbuildPlugins']>[number] = {

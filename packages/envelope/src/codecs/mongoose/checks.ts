@@ -1,0 +1,74 @@
+import { ColumnError } from '../../errors.ts';
+import type { EncryptedColumns, Row } from '../encrypted-columns.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const LISTS: ReadonlySet<string> = new Set(['$and', '$or', '$nor']);
+const SETS: ReadonlySet<string> = new Set(['$set', '$setOnInsert']);
+
+/** @throws ColumnError `ERR_COLUMN_STATEMENT_REFUSED` for a condition on an encrypted path other than for null */
+export function checkFilter(columns: EncryptedColumns, filter: unknown): void {
+  for (const [name, value] of entriesOf(filter)) {
+    if (LISTS.has(name) && Array.isArray(value)) for (const each of value) checkFilter(columns, each);
+    if (name === '$expr' || name === '$where' || name === '$text') checkText(columns, value, name);
+    const path = pathOf(columns, name);
+    if (path !== undefined && (path !== name || !isNullCheck(value))) throw refusal(columns, path, 'filter');
+  }
+}
+
+/**
+ * Tries what the setters will do once Mongoose casts the update: what goes wrong there it reports with the value.
+ *
+ * @throws ColumnError `ERR_COLUMN_STATEMENT_REFUSED`, and what `ColumnCodec.encode` throws
+ */
+export function checkUpdate(columns: EncryptedColumns, update: unknown, known: Row): void {
+  if (Array.isArray(update)) checkText(columns, update, 'pipeline');
+  for (const [operator, value] of Array.isArray(update) ? [] : entriesOf(update)) {
+    if (!operator.startsWith('$')) checkSet(columns, operator, value, known);
+    else if (SETS.has(operator)) for (const [name, each] of entriesOf(value)) checkSet(columns, name, each, known);
+    else if (operator !== '$unset') checkOther(columns, operator, value);
+  }
+}
+
+function checkSet(columns: EncryptedColumns, name: string, value: unknown, known: Row): void {
+  const path = pathOf(columns, name);
+  if (path === undefined) return;
+  if (path !== name) throw refusal(columns, path, 'a part of a value');
+  columns.encode({ [path]: value }, known);
+}
+
+function checkOther(columns: EncryptedColumns, operator: string, value: unknown): void {
+  for (const [name, target] of entriesOf(value)) {
+    const path = pathOf(columns, name) ?? (typeof target === 'string' ? pathOf(columns, target) : undefined);
+    if (path !== undefined) throw refusal(columns, path, operator);
+  }
+}
+
+/** Expressions are not followed. Where one names an encrypted path, it could do anything. */
+function checkText(columns: EncryptedColumns, expression: unknown, operation: string): void {
+  const text = String(typeof expression === 'function' ? expression : JSON.stringify(expression));
+  for (const path of columns.codecs.keys()) if (text.includes(path)) throw refusal(columns, path, operation);
+}
+
+/** The encrypted path that a name is, or leads into. */
+function pathOf(columns: EncryptedColumns, name: string): string | undefined {
+  const [path] = name.split('.', 1);
+  return path !== undefined && columns.codecs.has(path) ? path : undefined;
+}
+
+/** null, `$eq` and `$ne` of it, and `$exists`: null is stored as null. */
+function isNullCheck(value: unknown): boolean {
+  if (value === null) return true;
+  const conditions = entriesOf(value);
+  if (conditions.length === 0) return false;
+  return conditions.every(([name, other]) => name === '$exists' || (['$eq', '$ne'].includes(name) && other === null));
+}
+
+function entriesOf(value: unknown): [string, unknown][] {
+  return typeof value === 'object' && value !== null ? Object.entries(value as Fields) : [];
+}
+
+export function refusal(columns: EncryptedColumns, path: string, operation: string): ColumnError {
+  const { table = '', column = path } = columns.codecs.get(path) ?? {};
+  return new ColumnError('ERR_COLUMN_STATEMENT_REFUSED', { context: { table, field: column, operation } });
+}
