@@ -192,7 +192,7 @@ export function rowSourceConformance(
         ...(await frozen.scan({ limit: 3 })).rows,
       ]);
       expect(places(seen)).toEqual([...all(3), ...all(3)]);
-      await expect(source.snapshot(() => Promise.reject(new Error('from within')))).rejects.toThrow();
+      await expect(source.snapshot(() => Promise.reject(new Error('from within')))).rejects.toThrow('from within');
     });
   });
 }
