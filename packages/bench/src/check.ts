@@ -15,7 +15,8 @@ export async function checkCase(suiteName: string, item: Case): Promise<void> {
 }
 
 async function isCorrect(contender: Contender): Promise<boolean> {
-  const result = await contender.run();
-  const handedBack = typeof result === 'object' && result !== null && result === contender.expected;
+  const returned = await contender.run();
+  const result = contender.restore ? await contender.restore(returned) : returned;
+  const handedBack = typeof returned === 'object' && returned !== null && returned === contender.expected;
   return !handedBack && isDeepStrictEqual(result, contender.expected);
 }

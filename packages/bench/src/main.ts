@@ -4,6 +4,7 @@ import { machine } from './machine.ts';
 import { progressOn } from './progress.ts';
 import { chartOf } from './report/chart.ts';
 import { documentOf } from './report/document.ts';
+import { panelsOf } from './report/panels.ts';
 import { tableOf, textTable } from './report/table.ts';
 import { runSuite, type SuiteResult } from './run.ts';
 import { mitataSlice } from './slice.ts';
@@ -37,11 +38,11 @@ try {
 }
 
 async function main(selected: readonly Suite[], write: boolean): Promise<number> {
-  const slice = mitataSlice(SLICE_MS);
   const results: SuiteResult[] = [];
   console.log(machine());
   for (const suite of selected) {
-    const result = await runSuite(suite, { rounds: ROUNDS, slice, ...progressOn(process.stderr) });
+    const slice = mitataSlice(suite.sliceMs ?? SLICE_MS);
+    const result = await runSuite(suite, { rounds: suite.rounds ?? ROUNDS, slice, ...progressOn(process.stderr) });
     results.push(result);
     console.log(`\n${suite.title} (${suite.name})\n\n${textTable(tableOf(result))}\n`);
   }
@@ -51,6 +52,10 @@ async function main(selected: readonly Suite[], write: boolean): Promise<number>
   return over.length === 0 ? 0 : 1;
 }
 
+function pictureOf(result: SuiteResult): string {
+  return result.suite.picture === 'panels' ? panelsOf(result) : chartOf(result);
+}
+
 async function writeReport(results: readonly SuiteResult[]): Promise<void> {
   const file = new URL('benchmarks.md', DOCS);
   const previous = await readFile(file, 'utf8').catch(() => '');
@@ -58,7 +63,7 @@ async function writeReport(results: readonly SuiteResult[]): Promise<void> {
   const order = suites.map((suite) => suite.name);
   await mkdir(new URL('benchmarks/', DOCS), { recursive: true });
   for (const result of results) {
-    await writeFile(new URL(`benchmarks/${result.suite.name}.svg`, DOCS), chartOf(result));
+    await writeFile(new URL(`benchmarks/${result.suite.name}.svg`, DOCS), pictureOf(result));
   }
   await writeFile(file, documentOf(results, measured, previous, order));
 }

@@ -1,11 +1,12 @@
 import type { Slice, SliceTimes } from './slice.ts';
 import { type Spread, spread } from './statistics.ts';
-import type { Case, Contender, Role } from './suite.ts';
+import type { Case, Contender, Place, Role } from './suite.ts';
 
 export interface ContenderResult {
   readonly name: string;
   readonly role: Role;
   readonly maxRatio: number | undefined;
+  readonly minRatio: number | undefined;
   /** Nanoseconds per operation: the median call of a slice, over the rounds. */
   readonly time: Spread;
   /** Multiple of the baseline's time in the same round, over the rounds. */
@@ -17,6 +18,7 @@ export interface ContenderResult {
 export interface CaseResult {
   readonly name: string;
   readonly bytes: number | undefined;
+  readonly place: Place | undefined;
   readonly contenders: readonly ContenderResult[];
 }
 
@@ -47,10 +49,12 @@ export async function measureCase(item: Case, options: MeasureOptions): Promise<
   return {
     name: item.name,
     bytes: item.bytes,
-    contenders: [...times].map(([{ name, role, maxRatio }, own]) => ({
+    place: item.place,
+    contenders: [...times].map(([{ name, role, maxRatio, minRatio }, own]) => ({
       name,
       role,
       maxRatio,
+      minRatio,
       time: spread(own.map(({ median }) => median)),
       ratio: spread(own.map(({ median }, round) => median / (baseline[round]?.median ?? Number.NaN))),
       meanRatio: spread(own.map(({ mean }, round) => mean / (baseline[round]?.mean ?? Number.NaN))),

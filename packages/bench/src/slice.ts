@@ -18,6 +18,9 @@ const WARM_UP_MS = 5;
 /** … and a heap that large values work on has grown again. */
 const WARM_UP_CALLS = 20;
 const MIN_SAMPLES = 15;
+/** What takes longer than all of that is worth its time less often: calls of a peer that take a quarter of a second. */
+const LONG_MS = 60;
+const FEWEST_SAMPLES = 3;
 /** Calls between two readings of the clock. mitata does this to operations below 65 µs only. */
 const BATCH = 16;
 /** Just below the largest block that glibc learns from. */
@@ -38,18 +41,30 @@ export function mitataSlice(sliceMs: number): Slice {
       return result;
     };
     collect();
-    const warm = performance.now() + WARM_UP_MS;
-    for (let calls = 0; calls < WARM_UP_CALLS || performance.now() < warm; calls++) await operation();
+    const call = await warmUp(operation);
     const { p50, avg } = await measure(operation, {
       gc: false,
       min_cpu_time: sliceMs * 1e6,
-      min_samples: MIN_SAMPLES,
+      min_samples: Math.max(FEWEST_SAMPLES, Math.min(MIN_SAMPLES, Math.round(LONG_MS / call))),
       batch_samples: BATCH,
       // Keeps the slowest calls too: the mean is to tell of them.
       samples_threshold: Number.POSITIVE_INFINITY,
     });
     return { median: p50, mean: avg };
   };
+}
+
+/** Milliseconds that a call took. */
+async function warmUp(operation: () => unknown): Promise<number> {
+  const start = performance.now();
+  let calls = 0;
+  let elapsed = 0;
+  while ((calls < WARM_UP_CALLS && elapsed < LONG_MS) || elapsed < WARM_UP_MS) {
+    await operation();
+    calls++;
+    elapsed = performance.now() - start;
+  }
+  return elapsed / calls;
 }
 
 /**

@@ -2,6 +2,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { chartOf } from '../src/report/chart.ts';
 import { documentOf } from '../src/report/document.ts';
 import { formatThroughput, formatTime } from '../src/report/format.ts';
+import { panelsOf } from '../src/report/panels.ts';
 import { markdownTable, tableOf, textTable } from '../src/report/table.ts';
 import { runSuite, type SuiteResult } from '../src/run.ts';
 import { suiteOf, WorkClock } from './fake.ts';
@@ -92,8 +93,28 @@ test('a slow peer is cut off and does not flatten the rest', async () => {
   expect(svg).toContain('>1000.00</text>');
 });
 
-test('the picture is well-formed, and names in it are text', () => {
-  const svg = chartOf(result);
+test('panels: a factor of ten is as high everywhere, and every operation has its groups', async () => {
+  const clock = new WorkClock();
+  const item = (panel: string, group: string) => ({
+    name: `${panel}, ${group}`,
+    place: { panel, group },
+    contenders: [1, 10, 100].map((units) =>
+      clock.contender(`${units} units`, units, units === 1 ? { role: 'baseline' } : {}),
+    ),
+  });
+  const cases = [item('there', 'small'), item('there', 'large'), item('back', 'small')];
+  const svg = panelsOf(await runSuite(suiteOf([], { cases: () => cases }), { rounds: 1, slice: clock.slice }));
+  const bars = [...svg.matchAll(/<rect class="bar"[^>]* height="([\d.]+)"/g)].map(([, height]) => Number(height));
+  expect(bars).toHaveLength(9);
+  const [one = 0, ten = 0, hundred = 0] = bars;
+  expect(ten - one).toBeGreaterThan(20);
+  expect(hundred - ten).toBeCloseTo(ten - one, 0);
+  expect(svg.match(/>there<|>back</g)).toEqual(['>there<', '>back<']);
+  expect(svg.match(/>small<|>large</g)).toEqual(['>small<', '>large<', '>small<']);
+});
+
+test.for([chartOf, panelsOf])('the picture is well-formed, and names in it are text', (pictureOf) => {
+  const svg = pictureOf(result);
   expect(svg).toContain('two &lt;&amp;&gt;');
   expect(svg).not.toMatch(/NaN|undefined|Infinity/);
   const open: string[] = [];

@@ -79,6 +79,22 @@ test('the check accepts a promise of an equal value', async () => {
   await expect(checkCase('fake', { name: 'small', contenders })).resolves.toBeUndefined();
 });
 
+test('ciphertext is restored before it is compared, and outside what is timed', async () => {
+  const sealed = {
+    expected: 'done',
+    run: () => 'enod',
+    restore: async (text: unknown) => [...String(text)].toReversed().join(''),
+  };
+  const check = (one: Partial<Contender>) =>
+    checkCase('fake', { name: 'small', contenders: [{ name: 'one', role: 'baseline', ...sealed, ...one }] });
+  await expect(check({})).resolves.toBeUndefined();
+  await expect(check({ run: () => 'done' })).rejects.toThrow('wrong result');
+  const value = { a: 'b' };
+  const copied = { expected: value, restore: (result: unknown) => ({ ...(result as object) }) };
+  await expect(check({ ...copied, run: () => ({ a: 'b' }) })).resolves.toBeUndefined();
+  await expect(check({ ...copied, run: () => value })).rejects.toThrow('wrong result');
+});
+
 test('a case has exactly one baseline', async () => {
   const clock = new WorkClock();
   const one = clock.contender('one', 1, { role: 'baseline' });

@@ -17,6 +17,16 @@ test.for<[string, () => unknown]>([
   }
 });
 
+test('a slow call is measured a few times only', async () => {
+  let calls = 0;
+  const times = await mitataSlice(1)(async () => {
+    calls++;
+    await new Promise((resolve) => setTimeout(resolve, 70));
+  });
+  expect(times.median).toBeGreaterThan(60e6);
+  expect(calls).toBeLessThan(10);
+});
+
 test('what an operation throws comes out', async () => {
   const fail = () => {
     throw new Error('broken');

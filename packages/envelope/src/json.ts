@@ -1,7 +1,7 @@
 import { EnvelopeError } from './errors.ts';
-import { MAX_PLAINTEXT_BYTES } from './formats/plaintext.ts';
+import { isTooLong, MAX_PLAINTEXT_BYTES } from './formats/plaintext.ts';
 import { describe } from './keywright-error.ts';
-import { Buffer, isMap, isPromise, isSet } from './runtime/node.ts';
+import { isMap, isPromise, isSet, utf8Length } from './runtime/node.ts';
 
 /** What `JSON.parse` returns. */
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
@@ -22,8 +22,8 @@ export function toJson(value: JsonInput): string {
     text = undefined;
   }
   if (text === undefined) throw invalid('a JSON value', describe(value));
-  if (text.length > MAX_PLAINTEXT_BYTES / 3 && Buffer.byteLength(text) > MAX_PLAINTEXT_BYTES) {
-    throw invalid(`at most ${MAX_PLAINTEXT_BYTES} bytes`, `${Buffer.byteLength(text)} bytes`);
+  if (isTooLong(text)) {
+    throw invalid(`at most ${MAX_PLAINTEXT_BYTES} bytes`, `${utf8Length(text)} bytes`);
   }
   return text;
 }

@@ -1,7 +1,7 @@
 import { contextPairs, type EncryptionContext } from './context.ts';
 import { type EnvelopeV2, readEnvelope } from './envelope.ts';
 import { EnvelopeError, KeyringError } from './errors.ts';
-import { MAX_PLAINTEXT_BYTES } from './formats/plaintext.ts';
+import { isTooLong, MAX_PLAINTEXT_BYTES } from './formats/plaintext.ts';
 import { openV1 } from './formats/v1.ts';
 import { openBytes, readBytes, sealBytes } from './formats/v2-bytes.ts';
 import { openObject, sealObject } from './formats/v2-object.ts';
@@ -14,7 +14,7 @@ import { checkKid } from './keys.ts';
 import { describe } from './keywright-error.ts';
 import type { Logger } from './logger.ts';
 import { checkMacInput, type MacParts, macMatches, macOf } from './mac.ts';
-import { A256GCM, Buffer, isMap } from './runtime/node.ts';
+import { A256GCM, type Buffer, isMap } from './runtime/node.ts';
 import { isSuiteId, type Suite, type SuiteId } from './suites/suite.ts';
 
 /** What every way to make a keyring takes besides its keys. */
@@ -147,7 +147,7 @@ export class Keyring implements KeyWrapper {
    * @throws EnvelopeError `ERR_ENVELOPE_INVALID_CONTEXT`, `ERR_ENVELOPE_INVALID_VALUE`
    */
   encryptText(text: string, options: ContextOptions): string {
-    if (typeof text !== 'string' || !text.isWellFormed() || Buffer.byteLength(text) > MAX_PLAINTEXT_BYTES) {
+    if (typeof text !== 'string' || !text.isWellFormed() || isTooLong(text)) {
       throw new EnvelopeError('ERR_ENVELOPE_INVALID_VALUE', {
         context: {
           expected: `a well-formed string of at most ${MAX_PLAINTEXT_BYTES} bytes as UTF-8`,

@@ -22,6 +22,8 @@ export class MessageKeys {
   readonly #bindsInKey: boolean;
   #writer: MessageKey | undefined;
   #readers: QuickLRU<string, MessageKey> | undefined;
+  /** One of {@link #readers}. */
+  #last: MessageKey | undefined;
   readonly #prefixes: Readonly<Record<PayloadType, Uint8Array>>;
 
   constructor(suite: Suite, kid: string, secret: SecretKey) {
@@ -50,11 +52,16 @@ export class MessageKeys {
     return this.#bindsInKey ? this.#derive(current.salt, associatedData) : current;
   }
 
-  /** The message key of a salt read from an envelope; derived, and remembered only by {@link remember}. */
-  reader(salt: Buffer, associatedData: Uint8Array): MessageKey {
-    if (this.#bindsInKey) return this.#derive(salt.subarray(0, SALT_BYTES), associatedData);
-    const known = this.#readers?.get(salt.toString('latin1', 0, SALT_BYTES));
-    return known ?? this.#derive(salt.subarray(0, SALT_BYTES), associatedData);
+  /** The message key of the salt at `saltAt` of `bytes`; derived, and remembered only by {@link remember}. */
+  reader(bytes: Buffer, associatedData: Uint8Array, saltAt = 0): MessageKey {
+    const end = saltAt + SALT_BYTES;
+    if (this.#bindsInKey) return this.#derive(bytes.subarray(saltAt, end), associatedData);
+    // Rows that are read together were mostly written together.
+    if (this.#last !== undefined && hasSalt(this.#last, bytes, saltAt)) return this.#last;
+    const known = this.#readers?.get(bytes.toString('latin1', saltAt, end));
+    if (known === undefined) return this.#derive(bytes.subarray(saltAt, end), associatedData);
+    this.#last = known;
+    return known;
   }
 
   /** Caches a message key under which a tag has verified, so that junk salts cannot push out the real ones. */
@@ -63,6 +70,7 @@ export class MessageKeys {
     message.remembered = true;
     this.#readers ??= new QuickLRU({ maxSize: READER_CACHE });
     this.#readers.set(message.saltKey, message);
+    this.#last = message;
   }
 
   #derive(salt: Uint8Array, associatedData: Uint8Array): MessageKey {
@@ -74,4 +82,9 @@ export class MessageKeys {
       salt,
     );
   }
+}
+
+function hasSalt({ salt }: MessageKey, bytes: Buffer, offset: number): boolean {
+  for (let index = 0; index < SALT_BYTES; index++) if (salt[index] !== bytes[offset + index]) return false;
+  return true;
 }

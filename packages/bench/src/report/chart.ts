@@ -1,38 +1,14 @@
 import type { CaseResult, ContenderResult } from '../measure.ts';
 import type { SuiteResult } from '../run.ts';
-import type { Role } from '../suite.ts';
 import { formatRatio } from './format.ts';
+import { coloursOf, framed, legendOf, round, TOP, xmlText } from './svg.ts';
 
-const WIDTH = 820;
 const PLOT = { left: 48, right: 804, height: 240 };
-const TOP = 44;
-const LEGEND_ROW = 20;
-/** Average width of a character of the legend's text; only an estimate, so generous. */
-const LEGEND_CHARACTER = 7;
 
 /** A bar lower than this has its number above it. */
 const NUMBER_HEIGHT = 20;
 /** Bars are cut here, as a multiple of what the picture is about: slow peers must not flatten the rest. */
 const CUT = 2;
-
-const PEERS = ['#3b7dc4', '#7a67d8', '#2a8a70', '#9a7b12'];
-const COLOURS: Readonly<Record<Exclude<Role, 'peer'>, string>> = {
-  limit: '#6e7781',
-  baseline: '#1f5591',
-  subject: '#d9480f',
-};
-
-// The picture brings its own ground, because a page's theme may differ from what the system prefers.
-const STYLE = `
-  .ground { fill: #ffffff } .grid { stroke: #d8dee4 } .one { stroke: #57606a }
-  .budget { stroke: #cf222e } .range { stroke: #1f2328 } text { fill: #1f2328 } .budget-name { fill: #cf222e }
-  .cut { stroke: #ffffff } .in-bar { fill: #ffffff }
-  @media (prefers-color-scheme: dark) {
-    .ground { fill: #0d1117 } .grid { stroke: #30363d } .one { stroke: #8b949e }
-    .budget { stroke: #ff7b72 } .range { stroke: #e6edf3 } text { fill: #e6edf3 } .budget-name { fill: #ff7b72 }
-    .cut { stroke: #0d1117 } .in-bar { fill: #ffffff }
-  }
-`;
 
 interface Scale {
   readonly ticks: readonly number[];
@@ -45,54 +21,16 @@ interface Scale {
 
 /** An SVG of the ratios: a bar for each contender, in groups; quartiles as whiskers, budgets as dashed lines. */
 export function chartOf({ suite, cases }: SuiteResult): string {
-  const names = [...new Set(cases.flatMap((item) => item.contenders.map(({ name }) => name)))];
   const colours = coloursOf(cases);
-  const legend = legendOf(names, colours);
+  const legend = legendOf(colours);
   const scale = scaleOf(cases, TOP + legend.height);
   const height = scale.bottom + 30;
-  const title = xmlText(`${suite.title}: time of one ${suite.operation}, baseline = 1`);
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" font-family="system-ui, 'Segoe UI', Helvetica, Arial, sans-serif" font-size="12">`,
-    `<title>${title}</title>`,
-    `<style>${STYLE}</style>`,
-    `<rect class="ground" width="${WIDTH}" height="${height}"/>`,
-    `<text x="16" y="26" font-size="15" font-weight="600">${title}</text>`,
+  const title = `${suite.title}: time of one ${suite.operation}, baseline = 1`;
+  return framed(title, height, [
     ...legend.marks,
     ...axisOf(scale),
     ...cases.flatMap((item, index) => groupOf(item, slotOf(index, cases.length), colours, scale)),
-    '</svg>',
-    '',
-  ].join('\n');
-}
-
-function coloursOf(cases: readonly CaseResult[]): ReadonlyMap<string, string> {
-  const colours = new Map<string, string>();
-  let peers = 0;
-  for (const { name, role } of cases.flatMap((item) => item.contenders)) {
-    if (colours.has(name)) continue;
-    colours.set(name, role === 'peer' ? (PEERS[peers++ % PEERS.length] as string) : COLOURS[role]);
-  }
-  return colours;
-}
-
-function legendOf(names: readonly string[], colours: ReadonlyMap<string, string>): { marks: string[]; height: number } {
-  const marks: string[] = [];
-  let x = 16;
-  let row = 0;
-  for (const name of names) {
-    const width = 34 + name.length * LEGEND_CHARACTER;
-    if (x > 16 && x + width > WIDTH) {
-      x = 16;
-      row++;
-    }
-    const y = TOP + row * LEGEND_ROW;
-    marks.push(
-      `<rect x="${x}" y="${y}" width="12" height="12" rx="2" fill="${colours.get(name)}"/>`,
-      `<text x="${x + 18}" y="${y + 10}">${xmlText(name)}</text>`,
-    );
-    x += width;
-  }
-  return { marks, height: (row + 1) * LEGEND_ROW };
+  ]);
 }
 
 function scaleOf(cases: readonly CaseResult[], above: number): Scale {
@@ -171,12 +109,4 @@ function budgetOf(ratio: number, { left, width }: Slot, { y }: Scale): string {
     `<line class="budget" x1="${round(left + 4)}" x2="${round(left + width - 4)}" y1="${y(ratio)}" y2="${y(ratio)}" stroke-width="1.5" stroke-dasharray="6 4"/>`,
     `<text class="budget-name" x="${round(left + 6)}" y="${round(y(ratio) - 5)}" font-size="11">budget ${formatRatio(ratio)}</text>`,
   ].join('\n');
-}
-
-function round(value: number): number {
-  return Math.round(value * 10) / 10;
-}
-
-function xmlText(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }

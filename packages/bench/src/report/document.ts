@@ -23,7 +23,8 @@ is taken within a run:
   cause, and also what other programs take from the machine, so it varies more from run to run.
 - Times and MB/s (10^6 bytes of payload through one operation, there and back) are medians over the rounds. They say
   what to expect of this machine only.
-- **budget** is the largest ratio that is accepted. It is compared with the median as printed.`;
+- **budget** is the largest ratio that is accepted, or for a peer, with >, the one it must exceed. It is compared with the
+  median as printed.`;
 
 export interface Measured {
   /** Day, as YYYY-MM-DD. */

@@ -1,6 +1,6 @@
 import type { CaseResult, ContenderResult } from '../measure.ts';
 import type { SuiteResult } from '../run.ts';
-import { verdictOf } from '../verdict.ts';
+import { budgetOf, verdictOf } from '../verdict.ts';
 import { formatQuartiles, formatRatio, formatThroughput, formatTime } from './format.ts';
 
 interface Column {
@@ -26,7 +26,7 @@ export function tableOf({ suite, cases }: SuiteResult): Table {
     { head: 'ratio', align: 'right', cell: (_, { ratio }) => formatRatio(ratio.median) },
     { head: 'quartiles', align: 'right', cell: (_, { ratio }) => formatQuartiles(ratio) },
     { head: 'of means', align: 'right', cell: (_, { meanRatio }) => formatRatio(meanRatio.median) },
-    { head: 'budget', align: 'right', cell: (_, { maxRatio }) => (maxRatio ? `≤ ${formatRatio(maxRatio)}` : '') },
+    { head: 'budget', align: 'right', cell: (_, contender) => budgetOf(contender) },
     { head: '', align: 'left', cell: (_, contender) => verdictOf(contender).replace('none', '') },
   ];
   return {

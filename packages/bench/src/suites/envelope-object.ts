@@ -1,12 +1,11 @@
 import { createSecretKey } from 'node:crypto';
-import { createKeyring } from '@keywright/envelope';
 import { Fixtures } from '../fixtures.ts';
+import { keywright as keywrightCodecs } from '../keywright.ts';
 import { handRolled, handRolledConcat } from '../peers/hand-rolled.ts';
 import { rawRoundTrip } from '../peers/raw-gcm.ts';
+import { Rows } from '../rows.ts';
 import { PAYLOAD_SIZES, type Size } from '../sizes.ts';
 import type { Case, Contender, Suite } from '../suite.ts';
-
-const IDS = 1024;
 
 const about = `One round trip: a value becomes an object that a \`jsonb\` column can hold, and the value again. The values are
 credentials of OAuth connections, string fields only, of exactly that many bytes of JSON.
@@ -65,22 +64,13 @@ function caseOf({ name, bytes }: Size): Case {
 }
 
 function keywright(fixtures: Fixtures, key: Buffer, value: object): Contender {
-  const keyring = createKeyring({ keys: { '2026-11': key }, activeKid: '2026-11' });
-  const ids = Array.from({ length: IDS }, () => fixtures.uuid());
-  let calls = 0;
+  const codec = keywrightCodecs(key).object;
+  const rows = new Rows(fixtures);
   return {
     name: 'keywright v2',
     role: 'subject',
     maxRatio: 1.25,
     expected: value,
-    run() {
-      const id = ids[calls++ % IDS] as string;
-      const envelope = keyring.encrypt(value, {
-        context: { table: 'connections', column: 'credentials', tenant: 'acme', id },
-      });
-      return keyring.decrypt(envelope, {
-        context: { table: 'connections', column: 'credentials', tenant: 'acme', id },
-      });
-    },
+    run: () => codec.open(codec.seal(value, rows.next()), rows.same()),
   };
 }

@@ -1,9 +1,11 @@
 import type { Suite } from '../suite.ts';
 import { envelopeBytes } from './envelope-bytes.ts';
 import { envelopeObject } from './envelope-object.ts';
+import { envelopePeers } from './envelope-peers.ts';
+import { envelopeStream } from './envelope-stream.ts';
 
 /** In the order in which they run and are reported. */
-export const suites: readonly Suite[] = [envelopeObject, envelopeBytes];
+export const suites: readonly Suite[] = [envelopeObject, envelopeBytes, ...envelopePeers, envelopeStream];
 
 /**
  * The suites of these names, all without any.

@@ -4,7 +4,7 @@ import type { KeyEntry } from '../key-entry.ts';
 import { isKid } from '../keys.ts';
 import { Buffer } from '../runtime/node.ts';
 import { SUITES, type Suite, type SuiteId, suiteOfCode } from '../suites/suite.ts';
-import { ivBytes, layOut, OVERHEAD_BYTES, openMessage, sealMessage } from './v2.ts';
+import { layOut, OVERHEAD_BYTES, openMessage, type SealedBytes, sealMessage } from './v2.ts';
 
 // 4B 57 ("KW"), version, suite, kid length, kid, iv, ct
 const MAGIC_0 = 0x4b;
@@ -16,8 +16,7 @@ const FIXED_BYTES = 5;
 export interface BytesLayout {
   readonly suite: SuiteId;
   readonly kid: string;
-  readonly iv: Buffer;
-  readonly body: Buffer;
+  readonly sealed: SealedBytes;
 }
 
 /** The bytes envelope of `plaintext`, for bytea and blob columns. */
@@ -50,8 +49,7 @@ export function readBytes(envelope: Uint8Array): BytesLayout {
   if (!isKid(kid) || kid.length !== bytes[4]) {
     throw new EnvelopeError('ERR_ENVELOPE_MALFORMED', { context: { field: 'kid' } });
   }
-  const bodyAt = ivAt + ivBytes(suite);
-  return { suite, kid, iv: bytes.subarray(ivAt, bodyAt), body: bytes.subarray(bodyAt) };
+  return { suite, kid, sealed: { bytes, start: ivAt, end: bytes.length } };
 }
 
 /** The plaintext in memory of its own, or `undefined`, whatever is wrong with the envelope. */
@@ -61,7 +59,7 @@ export function openBytes(
   context: ContextPairs,
   layout: BytesLayout,
 ): Buffer | undefined {
-  return openMessage(entry, suite, 'bytes', context, layout.iv, layout.body);
+  return openMessage(entry, suite, 'bytes', context, layout.sealed);
 }
 
 function unsupported(received: string | number): EnvelopeError {

@@ -1,16 +1,14 @@
 import type { ContextPairs } from '../context.ts';
 import type { EnvelopeV2 } from '../envelope.ts';
-import { base64DecodeInto } from '../internal/base64.ts';
-import { MAX_SHARED_IV, workspace } from '../internal/workspace.ts';
+import { base64DecodeInto, decodingRoom } from '../internal/base64.ts';
+import { workspace } from '../internal/workspace.ts';
 import type { JsonValue } from '../json.ts';
 import type { KeyEntry } from '../key-entry.ts';
-import { Buffer } from '../runtime/node.ts';
 import type { Suite } from '../suites/suite.ts';
 import { MAX_PLAINTEXT_BYTES, parsePlaintext } from './plaintext.ts';
-import { ivBytes, layOut, OVERHEAD_BYTES, openMessage, sealMessage } from './v2.ts';
+import { ivBytes, layOut, MAX_IV_BYTES, OVERHEAD_BYTES, openMessage, sealMessage } from './v2.ts';
 
 const MAX_BASE64 = Math.ceil((MAX_PLAINTEXT_BYTES + OVERHEAD_BYTES) / 3) * 4;
-const iv = Buffer.allocUnsafeSlow(MAX_SHARED_IV);
 
 /** The object envelope of a JSON text. */
 export function sealObject(entry: KeyEntry, suite: Suite, context: ContextPairs, json: string): EnvelopeV2 {
@@ -33,9 +31,10 @@ export function openObject(
   envelope: EnvelopeV2,
 ): JsonValue | undefined {
   if (envelope.ct.length > MAX_BASE64) return undefined;
-  const body = workspace((envelope.ct.length / 4) * 3);
-  const length = base64DecodeInto(envelope.ct, body);
-  const ivLength = base64DecodeInto(envelope.iv, iv);
-  if (length < 0 || ivLength !== ivBytes(suite.id)) return undefined;
-  return parsePlaintext(openMessage(entry, suite, 'json', context, iv.subarray(0, ivLength), body.subarray(0, length)));
+  const ivLength = ivBytes(suite.id);
+  const bytes = workspace(MAX_IV_BYTES + decodingRoom(envelope.ct));
+  if (base64DecodeInto(envelope.iv, bytes) !== ivLength) return undefined;
+  const length = base64DecodeInto(envelope.ct, bytes, ivLength);
+  if (length < 0) return undefined;
+  return parsePlaintext(openMessage(entry, suite, 'json', context, { bytes, start: 0, end: ivLength + length }));
 }

@@ -1,14 +1,14 @@
 import type { ContextPairs } from '../context.ts';
 import { EnvelopeError } from '../errors.ts';
-import { base64UrlDecodeInto } from '../internal/base64.ts';
-import { MAX_SHARED_IV, workspace } from '../internal/workspace.ts';
+import { base64UrlDecodeInto, decodingRoom } from '../internal/base64.ts';
+import { workspace } from '../internal/workspace.ts';
 import type { KeyEntry } from '../key-entry.ts';
 import { isKid } from '../keys.ts';
 import { describe } from '../keywright-error.ts';
-import { Buffer, toBase64Url } from '../runtime/node.ts';
+import { toBase64Url } from '../runtime/node.ts';
 import { isSuiteId, type Suite, type SuiteId } from '../suites/suite.ts';
 import { MAX_PLAINTEXT_BYTES, textOf } from './plaintext.ts';
-import { ivBytes, layOut, OVERHEAD_BYTES, openMessage, sealMessage } from './v2.ts';
+import { ivBytes, layOut, MAX_IV_BYTES, OVERHEAD_BYTES, openMessage, sealMessage } from './v2.ts';
 
 /** What every token of this version starts with. */
 const START = 'kw2.';
@@ -16,7 +16,6 @@ const START = 'kw2.';
 const ANY_VERSION = /^kw\d{1,4}\./;
 const MAX_BASE64 = Math.ceil((MAX_PLAINTEXT_BYTES + OVERHEAD_BYTES) / 3) * 4;
 const SUITE_NAME = /^[A-Z0-9]{1,16}$/;
-const iv = Buffer.allocUnsafeSlow(MAX_SHARED_IV);
 
 /** Where the parts of a text token are. */
 export interface TextLayout {
@@ -63,11 +62,12 @@ export function readText(token: unknown): TextLayout {
 /** The text, or `undefined`, whatever is wrong with the token. */
 export function openText(entry: KeyEntry, suite: Suite, context: ContextPairs, layout: TextLayout): string | undefined {
   if (layout.ct.length > MAX_BASE64) return undefined;
-  const body = workspace(Math.ceil((layout.ct.length * 3) / 4));
-  const length = base64UrlDecodeInto(layout.ct, body);
-  const ivLength = base64UrlDecodeInto(layout.iv, iv);
-  if (length < 0 || ivLength !== ivBytes(suite.id)) return undefined;
-  return textOf(openMessage(entry, suite, 'text', context, iv.subarray(0, ivLength), body.subarray(0, length)));
+  const ivLength = ivBytes(suite.id);
+  const bytes = workspace(MAX_IV_BYTES + decodingRoom(layout.ct));
+  if (base64UrlDecodeInto(layout.iv, bytes) !== ivLength) return undefined;
+  const length = base64UrlDecodeInto(layout.ct, bytes, ivLength);
+  if (length < 0) return undefined;
+  return textOf(openMessage(entry, suite, 'text', context, { bytes, start: 0, end: ivLength + length }));
 }
 
 function unsupported(received: string): EnvelopeError {

@@ -5,9 +5,13 @@ import { COMMITMENT_BYTES, SALT_BYTES } from '../message-key.ts';
 import { type PayloadType, PREFIX_PARTS } from '../message-keys.ts';
 import { Buffer, timingSafeEqual } from '../runtime/node.ts';
 import { SUITES, type Suite, type SuiteId, TAG_BYTES } from '../suites/suite.ts';
+import { asBuffer } from './plaintext.ts';
 
 /** commitment[32] ‖ … tag[16]: what `ct` is longer than its plaintext, in every suite. */
 export const OVERHEAD_BYTES: number = COMMITMENT_BYTES + TAG_BYTES;
+
+/** The most that {@link ivBytes} is. */
+export const MAX_IV_BYTES: number = SALT_BYTES + 24;
 
 /** salt[16] ‖ nonce */
 export function ivBytes(suite: SuiteId): number {
@@ -23,8 +27,7 @@ export interface Message {
   readonly tagFirst: boolean;
 }
 
-const MAX_NONCE_BYTES = 24;
-const iv = Buffer.allocUnsafeSlow(SALT_BYTES + MAX_NONCE_BYTES);
+const iv = Buffer.allocUnsafeSlow(MAX_IV_BYTES);
 // One view for each length of nonce: making one costs as much as a short message.
 const views = new Map(
   [12, 24].map((length) => [
@@ -68,35 +71,51 @@ export function layOut(message: Message, target: Buffer, offset: number): void {
   target.set(tag, offset + COMMITMENT_BYTES + (tagFirst ? 0 : ciphertext.length));
 }
 
+/** Where salt ‖ nonce ‖ body lies, with `body` as {@link layOut} writes it. */
+export interface SealedBytes {
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
+
+// What a message is opened with, all of it public; shared like the buffers above.
+const commitment = Buffer.allocUnsafeSlow(COMMITMENT_BYTES);
+const tag = Buffer.allocUnsafeSlow(TAG_BYTES);
+const nonces = new Map([12, 24].map((length) => [length, Buffer.allocUnsafeSlow(length)]));
+
 /**
- * Decrypts `body`, as {@link layOut} writes it. The commitment is compared first: under a key it does not name, the tag
- * is never looked at. `undefined`, whatever is wrong: the caller throws, so that not even a stack tells the reason.
+ * Decrypts a sealed message. The commitment is compared first: under a key it does not name, the tag is never looked at.
+ * `undefined`, whatever is wrong: the caller throws, so that not even a stack tells the reason.
  */
 export function openMessage(
   entry: KeyEntry,
   suite: Suite,
   type: PayloadType,
   context: ContextPairs,
-  salted: Buffer,
-  body: Buffer,
+  { bytes, start, end }: SealedBytes,
 ): Buffer | undefined {
-  if (salted.length !== ivBytes(suite.id) || body.length < OVERHEAD_BYTES) return undefined;
+  const layout = SUITES[suite.id];
+  const bodyAt = start + SALT_BYTES + layout.nonceLength;
+  if (end - bodyAt < OVERHEAD_BYTES) return undefined;
   const keys = entry.messageKeys(suite);
   const aad = associatedData(keys.associatedDataPrefix(type), PREFIX_PARTS, context);
-  const message = keys.reader(salted, aad);
-  if (!timingSafeEqual(body.subarray(0, COMMITMENT_BYTES), message.commitment)) return undefined;
-  const tagFirst = SUITES[suite.id].tag === 'before';
-  const tagAt = tagFirst ? COMMITMENT_BYTES : body.length - TAG_BYTES;
-  const ciphertextAt = tagFirst ? OVERHEAD_BYTES : COMMITMENT_BYTES;
+  const message = keys.reader(bytes, aad, start);
+  if (!timingSafeEqual(copyOf(bytes, bodyAt, commitment), message.commitment)) return undefined;
+  const tagFirst = layout.tag === 'before';
+  const ciphertextAt = bodyAt + (tagFirst ? OVERHEAD_BYTES : COMMITMENT_BYTES);
   const plaintext = message.key.open(
-    salted.subarray(SALT_BYTES),
+    copyOf(bytes, start + SALT_BYTES, nonces.get(layout.nonceLength) as Buffer),
     aad,
-    body.subarray(ciphertextAt, ciphertextAt + body.length - OVERHEAD_BYTES),
-    body.subarray(tagAt, tagAt + TAG_BYTES),
+    bytes.subarray(ciphertextAt, ciphertextAt + end - bodyAt - OVERHEAD_BYTES),
+    copyOf(bytes, tagFirst ? bodyAt + COMMITMENT_BYTES : end - TAG_BYTES, tag),
   );
   if (plaintext === undefined) return undefined;
   keys.remember(message);
-  return Buffer.isBuffer(plaintext)
-    ? plaintext
-    : Buffer.from(plaintext.buffer, plaintext.byteOffset, plaintext.byteLength);
+  return asBuffer(plaintext);
+}
+
+/** Fills `target` from `bytes`. For a few bytes, in less time than a view of them takes to make. */
+function copyOf(bytes: Buffer, offset: number, target: Buffer): Buffer {
+  for (let index = 0; index < target.length; index++) target[index] = bytes[offset + index] as number;
+  return target;
 }

@@ -1,8 +1,5 @@
 import { Buffer } from '../runtime/node.ts';
 
-/** More than any `iv` takes. */
-export const MAX_SHARED_IV = 48;
-
 // Ciphertext on its way to or from base64. It is not secret, so messages share one buffer, up to a size that no process
 // minds keeping; fresh pages for every large message cost more than the cipher.
 const MAX_SHARED_BYTES = 2 * 1024 * 1024;

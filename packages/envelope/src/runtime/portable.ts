@@ -51,6 +51,24 @@ export function sha512(data: Uint8Array): Buffer {
   return asBuffer(sha512Hash(data));
 }
 
+// Counted: the polyfill of Buffer encodes a text into an array of numbers to tell.
+export function utf8Length(text: string): number {
+  let length = text.length;
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index);
+    if (code <= 0x7f) continue;
+    // Half of a pair counts for two bytes of its four.
+    length += code <= 0x7ff || (code >= 0xd800 && code <= 0xdfff) ? 1 : 2;
+  }
+  return length;
+}
+
+export const ASCII_ROOM = 4;
+
+export function isAsciiText(text: string, _scratch: Buffer, _offset: number): boolean {
+  return utf8Length(text) === text.length;
+}
+
 export function fillRandom<T extends Uint8Array>(target: T): T {
   for (let at = 0; at < target.length; at += MAX_RANDOM_BYTES) {
     crypto.getRandomValues(target.subarray(at, at + MAX_RANDOM_BYTES) as Uint8Array<ArrayBuffer>);
@@ -65,12 +83,11 @@ export function timingSafeEqual(a: Uint8Array, b: Uint8Array): boolean {
   return difference === 0;
 }
 
-export function isUtf8(bytes: Uint8Array): boolean {
+export function utf8Text(bytes: Buffer): string | undefined {
   try {
-    new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-    return true;
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    return false;
+    return undefined;
   }
 }
 
@@ -110,8 +127,8 @@ export function toBase64Url(bytes: Buffer, start: number, end: number): string {
   return bytes.toString('base64', start, end).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
 }
 
-export function writeBase64Url(text: string, target: Buffer, length: number): number {
-  return target.write(text.replaceAll('-', '+').replaceAll('_', '/'), 0, length, 'base64');
+export function writeBase64Url(text: string, target: Buffer, offset: number, length: number): number {
+  return target.write(text.replaceAll('-', '+').replaceAll('_', '/'), offset, length, 'base64');
 }
 
 export const environment: Readonly<Record<string, string | undefined>> =
