@@ -6,4 +6,5 @@ export {
   type PreparedKeySource,
 } from './key-source.ts';
 export { keyringConformance } from './keyring.ts';
+export { type RowSourceConformanceOptions, type RowSourceHarness, rowSourceConformance } from './row-source.ts';
 export { type SuiteConformanceOptions, suiteConformance } from './suite.ts';

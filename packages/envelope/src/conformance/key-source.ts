@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { getEventListeners } from 'node:events';
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { type KeyMaterial, type KeySource, loadKeyring } from '../sources/index.ts';
@@ -160,7 +161,8 @@ export function keySourceConformance(name: string, harness: KeySourceHarness): v
       async (condition) => {
         await on(condition, async ({ source, secrets = [], logged }, content) => {
           const error = await failure(source.load());
-          expect(error).toMatchObject({ code: CODES[condition], context: { driver: source.name } });
+          const retryable = condition === 'unreachable';
+          expect(error).toMatchObject({ code: CODES[condition], retryable, context: { driver: source.name } });
           expectHidden(reveal(error) + (logged?.() ?? ''), [...Object.values(content.keys), content.text, ...secrets]);
         });
       },
@@ -200,11 +202,18 @@ export function keySourceConformance(name: string, harness: KeySourceHarness): v
           const start = performance.now();
           const load = failure(source.load({ signal: stop.signal }));
           setTimeout(() => stop.abort(), 200);
-          expect(await load).toMatchObject({ code: 'ERR_KEY_SOURCE_ABORTED' });
+          expect(await load).toMatchObject({ code: 'ERR_KEY_SOURCE_ABORTED', retryable: false });
           expect(performance.now() - start).toBeLessThan(200 + SLACK_MS);
         });
       });
     }
+
+    it('leaves no listener on a signal that lives longer, however the load ends', async () => {
+      const { signal } = new AbortController();
+      await on('single', async ({ source }) => void (await source.load({ signal })));
+      await on('wrong-length', async ({ source }) => void (await source.load({ signal }).catch(() => undefined)));
+      expect(getEventListeners(signal, 'abort')).toEqual([]);
+    });
 
     it('does not begin when it was told to stop before', async () => {
       await on('single', async ({ source }) => {
@@ -261,7 +270,12 @@ function bytesOf(material: KeyMaterial): Record<string, string> {
 
 function reveal(value: unknown): string {
   const stack = value instanceof Error ? [value.message, value.stack, inspect(value.cause, { showHidden: true })] : [];
-  return [inspect(value, { depth: 20, showHidden: true }), JSON.stringify(value), String(value), ...stack].join('\n');
+  return [
+    inspect(value, { depth: 20, showHidden: true, getters: true }),
+    JSON.stringify(value),
+    String(value),
+    ...stack,
+  ].join('\n');
 }
 
 function expectHidden(shown: string, secrets: readonly string[]): void {

@@ -29,7 +29,7 @@ export interface ApplyOptions {
  */
 export function applyMaterial(keyring: Keyring, material: KeyMaterial, options: ApplyOptions): KeyChange {
   const { driver } = options;
-  const { keys } = material;
+  const keys = { ...material.keys }; // what is checked is what is added, also where a host's source has getters
   const loaded = checked(keys, material.activeKid, driver);
   const known = new Set(keyring.kids);
   const fresh = loaded.kids.filter((kid) => !known.has(kid));
@@ -37,9 +37,10 @@ export function applyMaterial(keyring: Keyring, material: KeyMaterial, options: 
 
   for (const kid of keyring.kids) {
     const state = keyring.state(kid);
-    if (state !== 'active' && state !== 'decrypt-only') continue; // refused here anyway: its bytes are not asked for
-    const entry = usableEntry(keyring, kid);
-    if (loaded.kids.includes(kid) && !entry.sameKeyAs(usableEntry(loaded, kid))) {
+    if (state === 'destroyed') continue;
+    const entry = entryOf(keyring, kid);
+    // A disabled key is refused here anyway: its bytes are not asked for.
+    if (state !== 'disabled' && loaded.kids.includes(kid) && !entry.sameKeyAs(usableEntry(loaded, kid))) {
       throw new KeySourceError('ERR_KEY_SOURCE_KEY_CHANGED', { context: { driver, kid } });
     }
     const twin = fresh.find((other) => entry.sameKeyAs(usableEntry(loaded, other)));
@@ -64,6 +65,17 @@ export function applyMaterial(keyring: Keyring, material: KeyMaterial, options: 
       keyring.kids.filter((kid) => !loaded.kids.includes(kid) && keyring.state(kid) !== 'destroyed'),
     ),
   });
+}
+
+/** An entry to compare, of a disabled key too: nobody can see that it was enabled for the length of this call. */
+function entryOf(keyring: Keyring, kid: string): ReturnType<typeof usableEntry> {
+  if (keyring.state(kid) !== 'disabled') return usableEntry(keyring, kid);
+  keyring.enable(kid);
+  try {
+    return usableEntry(keyring, kid);
+  } finally {
+    keyring.disable(kid);
+  }
 }
 
 /** The loaded keys as a keyring of their own, which checks them and compares them. */

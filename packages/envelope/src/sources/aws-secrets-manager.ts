@@ -1,9 +1,9 @@
 import { KeySourceError } from '../errors.ts';
 import { KEY_BYTES } from '../keys.ts';
 import { describe } from '../keywright-error.ts';
-import { type AwsOptions, awsClientOptions, awsCode, boundAnswers } from './aws.ts';
+import { type AwsOptions, awsClientOptions, awsCode, boundAnswers, checkAwsOptions } from './aws.ts';
 import { parseContent, tooLarge } from './content.ts';
-import { checkText, defineSource, kidOf } from './define.ts';
+import { checkMethods, checkText, defineSource, kidOf } from './define.ts';
 import { decodeMaterial } from './material.ts';
 import { loadSdk } from './sdk.ts';
 import { type KeyMaterial, type KeySource, MAX_SECRET_BYTES } from './source.ts';
@@ -35,7 +35,7 @@ export interface AwsSecretsManagerOptions extends AwsOptions {
  *
  * @param secretId name or ARN of the secret; in another account, the ARN
  * @throws KeySourceError `ERR_KEY_SOURCE_CONFIG`; at load also `_SDK_MISSING`, `_NO_CREDENTIALS`, `_UNREACHABLE`,
- * `_TIMEOUT`, `_ABORTED`, `_DENIED`, `_NOT_FOUND`, `_INVALID_RESPONSE`, `_CONTENT_INVALID`, `_TOO_LARGE`
+ * `_TIMEOUT`, `_ABORTED`, `_DENIED`, `_NOT_FOUND`, `_REDIRECTED`, `_INVALID_RESPONSE`, `_CONTENT_INVALID`, `_TOO_LARGE`
  *
  * @example
  * ```ts
@@ -45,7 +45,8 @@ export interface AwsSecretsManagerOptions extends AwsOptions {
  * ```
  */
 export function awsSecretsManagerSource(secretId: string, options: AwsSecretsManagerOptions = {}): KeySource {
-  const { versionStage, client } = options;
+  const { versionStage, client } = checkAwsOptions(NAME, options);
+  if (client !== undefined) checkMethods(NAME, 'client', client, 'getSecretValue');
   const input = {
     SecretId: checkText(NAME, 'secretId', secretId),
     ...(versionStage === undefined ? {} : { VersionStage: checkText(NAME, 'versionStage', versionStage) }),

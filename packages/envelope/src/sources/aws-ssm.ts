@@ -1,13 +1,14 @@
 import { KeySourceError } from '../errors.ts';
 import { describe } from '../keywright-error.ts';
-import { type AwsOptions, awsClientOptions, awsCode, boundAnswers } from './aws.ts';
+import { type AwsOptions, awsClientOptions, awsCode, boundAnswers, checkAwsOptions } from './aws.ts';
 import { parseContent } from './content.ts';
-import { checkText, defineSource, kidOf } from './define.ts';
+import { checkMethods, checkText, defineSource, kidOf } from './define.ts';
 import { loadSdk } from './sdk.ts';
 import type { KeyMaterial, KeySource } from './source.ts';
 
 const NAME = 'aws-ssm';
 const SDK = '@aws-sdk/client-ssm';
+const KNOWN_TYPES: ReadonlySet<unknown> = new Set(['String', 'StringList', 'SecureString']);
 
 /** What the source calls: `SSM` of `@aws-sdk/client-ssm` fits. */
 export interface AwsSsmClient {
@@ -41,14 +42,20 @@ export interface AwsSsmOptions extends AwsOptions {
  * ```
  */
 export function awsSsmSource(parameter: string, options: AwsSsmOptions = {}): KeySource {
-  const { client } = options;
+  const { client } = checkAwsOptions(NAME, options);
+  if (client !== undefined) checkMethods(NAME, 'client', client, 'getParameter');
   const input = { Name: checkText(NAME, 'parameter', parameter), WithDecryption: true as const };
   const kid = kidOf(options);
   const read = async (from: AwsSsmClient, signal: AbortSignal): Promise<KeyMaterial> => {
     const { Type: type, Value: value } = (await from.getParameter(input, { abortSignal: signal })).Parameter ?? {};
     if (type === 'SecureString' && typeof value === 'string') return parseContent(value, NAME, kid);
     throw new KeySourceError('ERR_KEY_SOURCE_CONTENT_INVALID', {
-      context: { driver: NAME, field: 'Type', expected: 'SecureString', received: type ?? describe(value) },
+      context: {
+        driver: NAME,
+        field: 'Type',
+        expected: 'SecureString',
+        received: KNOWN_TYPES.has(type) ? String(type) : describe(type),
+      },
     });
   };
   return defineSource({

@@ -1,5 +1,6 @@
 import type { KeySourceErrorCode } from '../errors.ts';
 import { readBounded } from './bounded.ts';
+import { checkOptions, checkText } from './define.ts';
 import { networkCode, statusCode } from './sdk.ts';
 import type { SecretOptions } from './source.ts';
 
@@ -22,6 +23,14 @@ interface MiddlewareStack {
     ) => (args: never) => Promise<{ response: unknown }>,
     options: { step: 'deserialize'; priority: 'low'; name: string },
   ): void;
+}
+
+/** @throws KeySourceError `ERR_KEY_SOURCE_CONFIG` */
+export function checkAwsOptions<T extends AwsOptions>(driver: string, options: T): T {
+  const { region, clientOptions } = checkOptions(driver, options);
+  if (region !== undefined) checkText(driver, 'region', region);
+  if (clientOptions !== undefined) checkOptions(driver, clientOptions, 'clientOptions');
+  return options;
 }
 
 /** Settings of a client that this package makes. */

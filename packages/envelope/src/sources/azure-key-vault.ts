@@ -2,7 +2,7 @@ import { KeySourceError, type KeySourceErrorCode } from '../errors.ts';
 import { describe } from '../keywright-error.ts';
 import { readBounded } from './bounded.ts';
 import { parseContent } from './content.ts';
-import { checkText, defineSource, kidOf } from './define.ts';
+import { checkMethods, checkOptions, checkText, defineSource, kidOf } from './define.ts';
 import { checkAddress } from './http.ts';
 import { loadSdk, networkCode, statusCode } from './sdk.ts';
 import type { KeyMaterial, KeySource, SecretOptions } from './source.ts';
@@ -43,7 +43,7 @@ export interface AzureKeyVaultOptions extends SecretOptions {
  * @param vaultUrl `https://acme.vault.azure.net`
  * @param secretName name of the secret
  * @throws KeySourceError `ERR_KEY_SOURCE_CONFIG`; at load also `_SDK_MISSING`, `_NO_CREDENTIALS`, `_UNREACHABLE`,
- * `_TIMEOUT`, `_ABORTED`, `_DENIED`, `_NOT_FOUND`, `_INVALID_RESPONSE`, `_CONTENT_INVALID`, `_TOO_LARGE`
+ * `_TIMEOUT`, `_ABORTED`, `_DENIED`, `_NOT_FOUND`, `_REDIRECTED`, `_INVALID_RESPONSE`, `_CONTENT_INVALID`, `_TOO_LARGE`
  *
  * @example
  * ```ts
@@ -57,7 +57,11 @@ export function azureKeyVaultSource(
   secretName: string,
   options: AzureKeyVaultOptions = {},
 ): KeySource {
-  const { client, version } = options;
+  const { client, version, credential, clientOptions } = checkOptions(NAME, options);
+  if (client !== undefined) checkMethods(NAME, 'client', client, 'getSecret');
+  if (credential !== undefined) checkMethods(NAME, 'credential', credential, 'getToken');
+  if (clientOptions !== undefined) checkOptions(NAME, clientOptions, 'clientOptions');
+  if (version !== undefined) checkText(NAME, 'version', version); // to the SDK empty is the latest
   const url = checkAddress(NAME, 'vaultUrl', vaultUrl, false).href;
   checkText(NAME, 'secretName', secretName);
   const kid = kidOf(options);
@@ -77,12 +81,17 @@ export function azureKeyVaultSource(
   });
 }
 
+type Settings = NonNullable<ConstructorParameters<typeof import('@azure/keyvault-secrets').SecretClient>[2]>;
+
 async function makeClient(url: string, options: AzureKeyVaultOptions): Promise<AzureSecretClient> {
   const secrets = '@azure/keyvault-secrets';
   const { SecretClient } = await loadSdk(NAME, secrets, () => import('@azure/keyvault-secrets'));
   const credential = options.credential ?? (await defaultCredential());
-  const additionalPolicies = [{ policy: boundedAnswer, position: 'perRetry' as const }];
-  const settings = { retryOptions: { maxRetries: 1 }, ...options.clientOptions, additionalPolicies };
+  const { clientOptions = {} } = options;
+  const { additionalPolicies: others = [] } = clientOptions as Pick<Settings, 'additionalPolicies'>;
+  const additionalPolicies = [...others, { policy: guardedAnswer, position: 'perRetry' as const }];
+  const redirectOptions = { maxRetries: 0 };
+  const settings = { retryOptions: { maxRetries: 1 }, ...clientOptions, redirectOptions, additionalPolicies };
   return new SecretClient(url, credential, settings);
 }
 
@@ -95,13 +104,17 @@ interface PipelineRequest {
   streamResponseStatusCodes?: Set<number>;
 }
 interface PipelineResponse {
+  status?: number;
   readableStreamBody?: AsyncIterable<Uint8Array>;
   bodyAsText?: string | null;
 }
 
-/** Takes every body as a stream, reads it up to the limit, and hands on the text that the SDK would have read. */
-const boundedAnswer = {
-  name: 'keywrightBoundedAnswer',
+/**
+ * Takes every body as a stream, reads it up to the limit, and hands on the text that the SDK would have read. An answer
+ * that leads elsewhere ends here: an older SDK would follow it and sign the request for that host anew.
+ */
+const guardedAnswer = {
+  name: 'keywrightGuardedAnswer',
   async sendRequest<Request extends object, Response extends object>(
     request: Request,
     next: (request: Request) => Promise<Response>,
@@ -111,6 +124,12 @@ const boundedAnswer = {
     if (response.readableStreamBody !== undefined) {
       response.bodyAsText = (await readBounded(response.readableStreamBody, NAME)).toString('utf8');
       delete response.readableStreamBody;
+    }
+    const { status } = response;
+    if (statusCode(status) === 'ERR_KEY_SOURCE_REDIRECTED') {
+      throw new KeySourceError('ERR_KEY_SOURCE_REDIRECTED', {
+        context: { driver: NAME, received: `status ${status}` },
+      });
     }
     return response;
   },

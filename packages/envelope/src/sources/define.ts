@@ -2,7 +2,8 @@ import { KeySourceError, type KeySourceErrorCode } from '../errors.ts';
 import { checkKid } from '../keys.ts';
 import { describe, isKeywrightError } from '../keywright-error.ts';
 import { DEFAULT_KID } from './content.ts';
-import type { KeyMaterial, KeySource } from './source.ts';
+import { wipeMaterial } from './material.ts';
+import type { KeyMaterial, KeySource, LoadOptions } from './source.ts';
 
 export const DEFAULT_TIMEOUT_MS = 10_000;
 const MAX_TIMEOUT_MS = 3_600_000;
@@ -26,14 +27,24 @@ export function defineSource(definition: SourceDefinition): KeySource {
   const timeoutMs = checkDuration(name, 'timeoutMs', definition.timeoutMs ?? DEFAULT_TIMEOUT_MS);
   const fail = (code: KeySourceErrorCode, cause: unknown): KeySourceError =>
     new KeySourceError(code, { context: { driver: name }, cause });
+  const codeOf = (error: unknown): KeySourceErrorCode => {
+    try {
+      return classify(error);
+    } catch {
+      return 'ERR_KEY_SOURCE_INVALID_RESPONSE'; // what was thrown throws when it is looked at
+    }
+  };
   return Object.freeze({
     name,
-    async load(options: { signal?: AbortSignal | undefined } = {}): Promise<KeyMaterial> {
-      const outer = options.signal;
+    async load(options: LoadOptions = {}): Promise<KeyMaterial> {
+      const outer = checkOptions(name, options).signal;
+      if (outer !== undefined) checkMethods(name, 'signal', outer, 'addEventListener', 'removeEventListener');
       if (outer?.aborted) throw fail('ERR_KEY_SOURCE_ABORTED', outer.reason);
       const stop = new AbortController();
       const ended = Promise.withResolvers<never>();
+      let late = false;
       const end = (code: KeySourceErrorCode, reason: unknown): void => {
+        late = true;
         ended.reject(fail(code, reason));
         stop.abort();
       };
@@ -41,9 +52,13 @@ export function defineSource(definition: SourceDefinition): KeySource {
       const timer = setTimeout(() => end('ERR_KEY_SOURCE_TIMEOUT', undefined), timeoutMs);
       outer?.addEventListener('abort', onAbort, { once: true });
       try {
-        return await Promise.race([ended.promise, read(stop.signal)]);
+        const reading = read(stop.signal).then((material) => {
+          if (late) wipeMaterial(material); // nobody gets it
+          return material;
+        });
+        return await Promise.race([ended.promise, reading]);
       } catch (error) {
-        throw isKeywrightError(error) ? error : fail(classify(error), error);
+        throw isKeywrightError(error) ? error : fail(codeOf(error), error);
       } finally {
         clearTimeout(timer);
         outer?.removeEventListener('abort', onAbort);
@@ -53,16 +68,29 @@ export function defineSource(definition: SourceDefinition): KeySource {
 }
 
 /** @throws KeySourceError `ERR_KEY_SOURCE_CONFIG` */
-export function checkDuration(driver: string, argument: string, value: unknown): number {
-  if (Number.isSafeInteger(value) && Number(value) > 0 && Number(value) <= MAX_TIMEOUT_MS) return Number(value);
+export function checkDuration(driver: string, argument: string, value: unknown, most: number = MAX_TIMEOUT_MS): number {
+  if (Number.isSafeInteger(value) && Number(value) > 0 && Number(value) <= most) return Number(value);
   const received = typeof value === 'number' ? String(value) : describe(value);
-  throw configError(driver, argument, `a whole number of milliseconds from 1 to ${MAX_TIMEOUT_MS}`, received);
+  throw configError(driver, argument, `a whole number of milliseconds from 1 to ${most}`, received);
+}
+
+/** An object of options, which plain JavaScript may get wrong. @throws KeySourceError `ERR_KEY_SOURCE_CONFIG` */
+export function checkOptions<T extends object>(driver: string, options: T, argument = 'options'): T {
+  if (typeof options === 'object' && options !== null) return options;
+  throw configError(driver, argument, 'an object', describe(options));
+}
+
+/** An object that is called later on. @throws KeySourceError `ERR_KEY_SOURCE_CONFIG` */
+export function checkMethods(driver: string, argument: string, value: unknown, ...methods: string[]): void {
+  const object = Object(value) as Record<string, unknown>;
+  if (methods.every((method) => typeof object[method] === 'function')) return;
+  throw configError(driver, argument, `an object with ${methods.join(', ')}`, describe(value));
 }
 
 /** A required text of a source's options. @throws KeySourceError `ERR_KEY_SOURCE_CONFIG` */
 export function checkText(driver: string, argument: string, value: unknown): string {
-  if (typeof value === 'string' && value.trim() !== '') return value;
-  throw configError(driver, argument, 'a text that is not empty', describe(value));
+  if (typeof value === 'string' && value.trim() !== '' && value.isWellFormed()) return value;
+  throw configError(driver, argument, 'a text that is not empty, well-formed', describe(value));
 }
 
 /** @throws KeyringError `ERR_KEYRING_KID_INVALID` */

@@ -1,4 +1,4 @@
-import { defineSource } from './define.ts';
+import { checkOptions, defineSource } from './define.ts';
 import { type KeyringFromEnvOptions, readVariables } from './env.ts';
 import { decodeMaterial, withContext } from './material.ts';
 import type { KeySource } from './source.ts';
@@ -19,7 +19,7 @@ const NAME = 'env';
  * ```
  */
 export function envSource(options: Pick<KeyringFromEnvOptions, 'prefix' | 'env'> = {}): KeySource {
-  const { prefix, env } = options;
+  const { prefix, env } = checkOptions(NAME, options);
   return defineSource({
     name: NAME,
     timeoutMs: undefined,

@@ -1,5 +1,6 @@
 import { KeyringError } from '../errors.ts';
 import { createKeyring, type Keyring, type KeyringOptions } from '../keyring.ts';
+import { describe } from '../keywright-error.ts';
 import { hasDuplicateNames, isObject, parseJson } from './strict-json.ts';
 
 export interface KeyringFromEnvOptions extends KeyringOptions {
@@ -36,6 +37,10 @@ export interface KeyringFromEnvOptions extends KeyringOptions {
  * ```
  */
 export function keyringFromEnv(options: KeyringFromEnvOptions = {}): Keyring {
+  if (typeof options !== 'object' || options === null) {
+    const context = { argument: 'options', expected: 'an object', received: describe(options) };
+    throw new KeyringError('ERR_KEYRING_INVALID_ARGUMENT', { context });
+  }
   const { prefix, env, ...rest } = options;
   const { variable, keys, activeKid } = readVariables(prefix, env);
   return named(variable, () => createKeyring({ ...rest, keys, activeKid }));

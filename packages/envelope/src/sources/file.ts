@@ -1,8 +1,8 @@
-import { constants, type Stats } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
 import { KeySourceError, type KeySourceErrorCode } from '../errors.ts';
 import { parseContent, tooLarge } from './content.ts';
-import { checkText, configError, defineSource, kidOf } from './define.ts';
+import { checkOptions, checkText, configError, defineSource, kidOf } from './define.ts';
+import { openFile, readText } from './small-file.ts';
 import { type KeySource, MAX_SECRET_BYTES, type SecretOptions } from './source.ts';
 
 const NAME = 'file';
@@ -45,18 +45,19 @@ export interface FileSourceOptions extends SecretOptions {
  */
 export function fileSource(path: string, options: FileSourceOptions = {}): KeySource {
   checkText(NAME, 'path', path);
-  const kid = kidOf(options);
+  const kid = kidOf(checkOptions(NAME, options));
   const forbidden = options.allowGroupRead === true ? GROUP_AND_OTHERS & ~GROUP_READ : GROUP_AND_OTHERS;
   return defineSource({
     name: NAME,
     timeoutMs: options.timeoutMs,
     classify,
     async read() {
-      // Without O_NONBLOCK opening a pipe waits for its writer, in a thread that nothing can call back.
-      const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+      const file = await openFile(path);
       try {
         checkFile(await file.stat(), forbidden);
-        return parseContent(await readText(file), NAME, kid);
+        const text = await readText(file);
+        if (text === undefined) throw tooLarge(NAME);
+        return parseContent(text, NAME, kid);
       } finally {
         await file.close();
       }
@@ -75,21 +76,6 @@ function checkFile(stats: Stats, forbidden: number): void {
   }
 }
 
-/** At most one byte more than the limit, whatever the file said its size was: it may grow meanwhile. */
-async function readText(file: FileHandle): Promise<string> {
-  const buffer = Buffer.alloc(MAX_SECRET_BYTES + 1);
-  let length = 0;
-  for (;;) {
-    const { bytesRead } = await file.read(buffer, length, buffer.length - length, null);
-    if (bytesRead === 0) break;
-    length += bytesRead;
-  }
-  if (length > MAX_SECRET_BYTES) throw tooLarge(NAME);
-  const text = buffer.toString('utf8', 0, length);
-  buffer.fill(0);
-  return text;
-}
-
 function permissions(expected: string, received: string): KeySourceError {
   return new KeySourceError('ERR_KEY_SOURCE_FILE_PERMISSIONS', { context: { driver: NAME, expected, received } });
 }
@@ -98,7 +84,13 @@ function classify(error: unknown): KeySourceErrorCode {
   const { code } = Object(error) as { code?: unknown };
   if (code === 'ENOENT' || code === 'ENOTDIR') return 'ERR_KEY_SOURCE_NOT_FOUND';
   if (code === 'EACCES' || code === 'EPERM') return 'ERR_KEY_SOURCE_DENIED';
-  if (code === 'ELOOP' || code === 'EISDIR' || code === 'ENXIO' || code === 'ENAMETOOLONG')
+  if (
+    code === 'ELOOP' ||
+    code === 'EISDIR' ||
+    code === 'ENXIO' ||
+    code === 'ENAMETOOLONG' ||
+    code === 'ERR_INVALID_ARG_VALUE'
+  )
     return 'ERR_KEY_SOURCE_CONFIG';
   return 'ERR_KEY_SOURCE_UNREACHABLE';
 }

@@ -3,23 +3,27 @@ import type { Keyring } from '../keyring.ts';
 import { describe } from '../keywright-error.ts';
 import type { Logger } from '../logger.ts';
 import { applyMaterial, type KeyChange } from './apply.ts';
-import { checkDuration } from './define.ts';
+import { checkDuration, checkMethods, checkOptions } from './define.ts';
 import { loadMaterial } from './load.ts';
 import { wipeMaterial } from './material.ts';
-import type { KeySource } from './source.ts';
+import type { KeyMaterial, KeySource } from './source.ts';
 
 const DEFAULT_INTERVAL_MS = 60_000;
+const MAX_INTERVAL_MS = 86_400_000;
+const MAX_ACTIVATE_AFTER_MS = 30 * MAX_INTERVAL_MS;
 const JITTER = 0.1;
 
 export interface FollowOptions {
   /**
-   * Time between the end of a load and the next, in milliseconds, ± 10 % so that a fleet spreads out.
+   * Time between the end of a load and the next, in milliseconds, ± 10 % so that a fleet spreads out. At most
+   * a day.
    * @default 60_000
    */
   readonly intervalMs?: number | undefined;
   /**
    * How long this process must have known a key before it encrypts with it, in milliseconds. At least two intervals, in
-   * which every process of the fleet that can load has loaded.
+   * which every process of the fleet that can load has loaded; at most 30 days. Where a load may take longer than an
+   * interval, add that time.
    * @default twice intervalMs
    */
   readonly activateAfterMs?: number | undefined;
@@ -91,8 +95,8 @@ class Follower implements KeySourceFollower {
   readonly #intervalMs: number;
   readonly #activateAfterMs: number;
   readonly #stop = new AbortController();
-  /** When a kid was first loaded; what the keyring began with is known since ever. */
-  readonly #knownSince = new Map<string, number>();
+  /** When a kid was first loaded or seen; what the keyring began with is known since ever. */
+  readonly #knownSince: Map<string, number>;
   #missing: ReadonlySet<string> = new Set();
   #timer: NodeJS.Timeout | undefined;
   #running: { readonly activate: boolean; readonly done: Promise<KeyChange> } | undefined;
@@ -102,14 +106,24 @@ class Follower implements KeySourceFollower {
       throw config('keyring', 'a keyring', describe(keyring));
     }
     if (typeof source?.load !== 'function') throw config('source', 'a key source', describe(source));
+    const { onChange, onError, logger } = checkOptions(source.name, options);
+    for (const [argument, listener] of Object.entries({ onChange, onError })) {
+      if (listener !== undefined && typeof listener !== 'function') {
+        throw config(argument, 'a function', describe(listener));
+      }
+    }
+    if (logger !== undefined) checkMethods(source.name, 'logger', logger, 'info', 'error');
     this.#keyring = keyring;
+    this.#knownSince = new Map(keyring.kids.map((kid) => [kid, Number.NEGATIVE_INFINITY]));
     this.#source = source;
     this.#options = options;
-    this.#intervalMs = checkDuration(source.name, 'intervalMs', options.intervalMs ?? DEFAULT_INTERVAL_MS);
+    const { intervalMs = DEFAULT_INTERVAL_MS } = options;
+    this.#intervalMs = checkDuration(source.name, 'intervalMs', intervalMs, MAX_INTERVAL_MS);
     this.#activateAfterMs = checkDuration(
       source.name,
       'activateAfterMs',
       options.activateAfterMs ?? 2 * this.#intervalMs,
+      MAX_ACTIVATE_AFTER_MS,
     );
     if (this.#activateAfterMs < 2 * this.#intervalMs) {
       throw config('activateAfterMs', 'at least twice intervalMs', String(this.#activateAfterMs));
@@ -118,7 +132,7 @@ class Follower implements KeySourceFollower {
   }
 
   async reload(options: ReloadOptions = {}): Promise<KeyChange> {
-    const activate = options.activate === true;
+    const activate = checkOptions(this.#source.name, options).activate === true;
     while (this.#running !== undefined) {
       const { activate: activates, done } = this.#running;
       if (activates || !activate) return done;
@@ -140,12 +154,13 @@ class Follower implements KeySourceFollower {
   }
 
   async #reload(activate: boolean): Promise<KeyChange> {
-    const { signal } = this.#stop;
     const { name } = this.#source;
-    if (signal.aborted) throw new KeySourceError('ERR_KEY_SOURCE_ABORTED', { context: { driver: name } });
-    const material = await loadMaterial(this.#source, signal);
+    const material = await this.#load();
     try {
-      if (signal.aborted) throw new KeySourceError('ERR_KEY_SOURCE_ABORTED', { context: { driver: name } });
+      if (this.#stop.signal.aborted) throw this.#aborted();
+      // What the host added itself is known to this process only.
+      for (const kid of this.#keyring.kids)
+        if (!this.#knownSince.has(kid)) this.#knownSince.set(kid, performance.now());
       const change = applyMaterial(this.#keyring, material, {
         driver: name,
         added: (kid) => this.#knownSince.set(kid, performance.now()),
@@ -158,8 +173,30 @@ class Follower implements KeySourceFollower {
     }
   }
 
+  /** Loads, and gives up when this is closed, even where the source of a host does not. */
+  async #load(): Promise<KeyMaterial> {
+    const { signal } = this.#stop;
+    if (signal.aborted) throw this.#aborted();
+    const stopped = Promise.withResolvers<never>();
+    const onAbort = (): void => stopped.reject(this.#aborted());
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      const loading = loadMaterial(this.#source, signal).then((material) => {
+        if (signal.aborted) wipeMaterial(material); // nobody gets it
+        return material;
+      });
+      return await Promise.race([loading, stopped.promise]);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  #aborted(): KeySourceError {
+    return new KeySourceError('ERR_KEY_SOURCE_ABORTED', { context: { driver: this.#source.name } });
+  }
+
   #knownForMs(kid: string): number {
-    return performance.now() - (this.#knownSince.get(kid) ?? Number.NEGATIVE_INFINITY);
+    return performance.now() - (this.#knownSince.get(kid) ?? Number.POSITIVE_INFINITY);
   }
 
   #report(change: KeyChange): void {
@@ -167,14 +204,13 @@ class Follower implements KeySourceFollower {
     const newlyMissing = missing.some((kid) => !this.#missing.has(kid));
     this.#missing = new Set(missing);
     if (added.length === 0 && activated === undefined && !newlyMissing) return;
-    const { logger, onChange } = this.#options;
     const facts = [
       added.length > 0 ? `added ${added.join(', ')}` : '',
       activated === undefined ? '' : `activated ${activated}`,
       missing.length > 0 ? `no longer in the source, but kept: ${missing.join(', ')}` : '',
     ];
-    logger?.info(`Encryption keys from ${this.#source.name}: ${facts.filter((fact) => fact !== '').join('; ')}.`);
-    this.#tell(() => onChange?.(change));
+    this.#log('info', `Encryption keys from ${this.#source.name}: ${facts.filter((fact) => fact !== '').join('; ')}.`);
+    this.#tell(() => this.#options.onChange?.(change));
   }
 
   #schedule(): void {
@@ -189,7 +225,8 @@ class Follower implements KeySourceFollower {
     } catch (error) {
       if (this.#stop.signal.aborted) return;
       const code = error instanceof KeySourceError || error instanceof KeyringError ? error.code : 'an unknown error';
-      this.#options.logger?.error(
+      this.#log(
+        'error',
         `Encryption keys from ${this.#source.name} could not be loaded again (${code}). The keys in use stay.`,
       );
       this.#tell(() => this.#options.onError?.(error));
@@ -197,12 +234,21 @@ class Follower implements KeySourceFollower {
     this.#schedule();
   }
 
-  /** A host's listener that throws must end neither the timer nor a load that has happened. */
-  #tell(listener: () => void): void {
+  /** A host's listener that throws or rejects must end neither the timer, nor a load that has happened, nor the process. */
+  #tell(listener: () => unknown): void {
+    const failed = (): void => this.#log('error', 'A listener of followKeySource threw. It must not.');
     try {
-      listener();
+      Promise.resolve(listener()).catch(failed);
     } catch {
-      this.#options.logger?.error('A listener of followKeySource threw. It must not.');
+      failed();
+    }
+  }
+
+  #log(level: 'info' | 'error', message: string): void {
+    try {
+      this.#options.logger?.[level](message);
+    } catch {
+      // Nobody is left to tell.
     }
   }
 }

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { KeyringError, KeySourceError } from '../errors.ts';
 import { isKid } from '../keys.ts';
 import { describe } from '../keywright-error.ts';
@@ -6,11 +5,13 @@ import type { Logger } from '../logger.ts';
 import { awsSecretsManagerSource } from './aws-secrets-manager.ts';
 import { awsSsmSource } from './aws-ssm.ts';
 import { azureKeyVaultSource } from './azure-key-vault.ts';
+import { checkOptions } from './define.ts';
 import { envSource } from './env-source.ts';
 import { fileSource } from './file.ts';
 import { gcpSecretManagerSource } from './gcp-secret-manager.ts';
 import { masterSecretSource } from './master-secret.ts';
 import { passphraseSource } from './passphrase.ts';
+import { readBundle } from './small-file.ts';
 import type { KeySource, TimeLimit } from './source.ts';
 import type { VaultAuth } from './vault-auth.ts';
 import { vaultKvSource } from './vault-kv.ts';
@@ -39,6 +40,7 @@ const VARIABLES: ReadonlyMap<string, string> = new Map([
   ['vault-kv path', 'VAULT_ENCRYPTION_KEY_PATH'],
   ['vault-kv auth.token', 'VAULT_TOKEN'],
   ['vault-kv namespace', 'VAULT_NAMESPACE'],
+  ['vault-kv ca', 'VAULT_CACERT'],
   ['azure-key-vault vaultUrl', 'AZURE_KEYVAULT_URL'],
 ]);
 
@@ -71,7 +73,14 @@ type Maker = (read: Variables, options: KeySourceFromEnvOptions & { readonly kid
 
 const MAKERS: ReadonlyMap<string, Maker> = new Map<string, Maker>([
   ['env', (read, options) => masterSecretSource({ ...options, secret: read.need('MASTER_SECRET') })],
-  ['env-keys', (_read, options) => envSource(options.env === undefined ? {} : { env: options.env })],
+  [
+    'env-keys',
+    (_read, { env, kid }) => {
+      // KEYWRIGHT_KID says it there. Ignored, it would let keys be written under another id than was asked for.
+      if (kid !== undefined) throw refused('ENCRYPTION_KEY_ID', 'KEYWRIGHT_KID with env-keys', 'a value');
+      return envSource(env === undefined ? {} : { env });
+    },
+  ],
   [
     'file',
     (read, options) => {
@@ -130,7 +139,7 @@ const MAKERS: ReadonlyMap<string, Maker> = new Map<string, Maker>([
  * | `azure` | AZURE_KEYVAULT_URL, AZURE_ENCRYPTION_SECRET_NAME |
  * | `gcp` | GCP_ENCRYPTION_SECRET_NAME: `projects/<project>/secrets/<name>` |
  *
- * ENCRYPTION_KEY_ID is the kid of a single key, default `v1`.
+ * ENCRYPTION_KEY_ID is the kid of a single key, default `v1`; with `env-keys` that is KEYWRIGHT_KID.
  *
  * @throws KeySourceError `ERR_KEY_SOURCE_CONFIG`, naming the variable; KeyringError `ERR_KEYRING_KID_INVALID`
  *
@@ -147,7 +156,7 @@ const MAKERS: ReadonlyMap<string, Maker> = new Map<string, Maker>([
  * ```
  */
 export function keySourceFromEnv(options: KeySourceFromEnvOptions = {}): KeySource {
-  const read = new Variables(options.env ?? process.env);
+  const read = new Variables(checkOptions('env', options).env ?? process.env);
   const name = read.get(SELECTOR);
   const make = MAKERS.get(name ?? '');
   if (make === undefined) {
@@ -195,7 +204,7 @@ function certificates(read: Variables): string | undefined {
   const path = read.get('VAULT_CACERT');
   if (path === undefined) return undefined;
   try {
-    return readFileSync(path, 'utf8');
+    return readBundle(path);
   } catch (error) {
     const context = { variable: 'VAULT_CACERT', expected: 'a file of certificates', received: 'none that can be read' };
     throw new KeySourceError('ERR_KEY_SOURCE_CONFIG', { context, cause: error });

@@ -1,9 +1,12 @@
+import { X509Certificate } from 'node:crypto';
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { isIP } from 'node:net';
 import { describe } from '../keywright-error.ts';
 import { readBounded } from './bounded.ts';
 import { configError } from './define.ts';
+
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
 /** An HTTP request to a key source. */
 export interface HttpCall {
@@ -68,6 +71,17 @@ export function checkAddress(driver: string, argument: string, address: unknown,
     throw configError(driver, argument, 'an https:// address', 'http:// to another machine');
   }
   return url;
+}
+
+/** PEM that holds a certificate and nothing that Node would skip in silence. @throws KeySourceError `ERR_KEY_SOURCE_CONFIG` */
+export function checkCertificates(driver: string, argument: string, pem: unknown): void {
+  const blocks = typeof pem === 'string' ? pem.match(CERTIFICATE) : null;
+  try {
+    if (blocks?.every((block) => new X509Certificate(block).raw.length > 0)) return;
+  } catch {
+    // The error of OpenSSL says nothing that helps.
+  }
+  throw configError(driver, argument, 'certificates in PEM', describe(pem));
 }
 
 function isLoopback(hostname: string): boolean {

@@ -1,8 +1,10 @@
 import { KeySourceError } from '../errors.ts';
 import { createKeyring, type Keyring, type KeyringOptions } from '../keyring.ts';
 import { describe } from '../keywright-error.ts';
+import { checkOptions } from './define.ts';
 import { wipeMaterial, withContext } from './material.ts';
 import type { KeyMaterial, KeySource, LoadOptions } from './source.ts';
+import { isObject } from './strict-json.ts';
 
 /** What {@link loadKeyring} takes besides the source. */
 export interface LoadKeyringOptions extends KeyringOptions, LoadOptions {}
@@ -28,7 +30,7 @@ export interface LoadKeyringOptions extends KeyringOptions, LoadOptions {}
  * ```
  */
 export async function loadKeyring(source: KeySource, options: LoadKeyringOptions = {}): Promise<Keyring> {
-  const { signal, ...rest } = options;
+  const { signal, ...rest } = checkOptions('keyring', options);
   const material = await loadMaterial(source, signal);
   try {
     return createKeyring({ ...rest, keys: material.keys, activeKid: material.activeKid });
@@ -46,5 +48,9 @@ export async function loadMaterial(source: KeySource, signal: AbortSignal | unde
       context: { argument: 'source', expected: 'a key source', received: describe(source) },
     });
   }
-  return source.load({ signal });
+  const material: unknown = await source.load({ signal });
+  if (isObject(material) && isObject(material.keys)) return material as unknown as KeyMaterial;
+  throw new KeySourceError('ERR_KEY_SOURCE_INVALID_RESPONSE', {
+    context: { driver: source.name, expected: 'an object with keys and activeKid', received: describe(material) },
+  });
 }

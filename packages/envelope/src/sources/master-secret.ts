@@ -3,7 +3,7 @@ import { KeySourceError } from '../errors.ts';
 import { KEY_BYTES } from '../keys.ts';
 import { describe } from '../keywright-error.ts';
 import type { Logger } from '../logger.ts';
-import { configError, defineSource, kidOf } from './define.ts';
+import { checkMethods, checkOptions, configError, defineSource, kidOf } from './define.ts';
 import { decodeMaterial } from './material.ts';
 import type { KeySource } from './source.ts';
 
@@ -61,13 +61,24 @@ export interface MasterSecretOptions {
  * ```
  */
 export function masterSecretSource(options: MasterSecretOptions): KeySource {
-  const { secret, hash = 'sha256', salt = SALT, allowInProduction = false, env = process.env, logger } = options;
+  const {
+    secret,
+    hash = 'sha256',
+    salt = SALT,
+    allowInProduction = false,
+    env = process.env,
+    logger,
+  } = checkOptions(NAME, options);
   const kid = kidOf(options);
   const info = options.info ?? `keywright/1/${kid}`;
   if (typeof secret !== 'string' || secret.length < MIN_SECRET_LENGTH) {
     throw configError(NAME, 'secret', `at least ${MIN_SECRET_LENGTH} characters`, describe(secret));
   }
   if (hash !== 'sha256' && hash !== 'sha512') throw configError(NAME, 'hash', 'sha256 or sha512', describe(hash));
+  for (const [argument, text] of [['salt', salt] as const, ['info', info] as const]) {
+    if (typeof text !== 'string') throw configError(NAME, argument, 'a text', describe(text));
+  }
+  if (logger !== undefined) checkMethods(NAME, 'logger', logger, 'warn');
   return defineSource({
     name: NAME,
     timeoutMs: undefined,

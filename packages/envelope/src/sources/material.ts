@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { KeyringError } from '../errors.ts';
 import { checkKid, keyBytes } from '../keys.ts';
 import type { ErrorContext } from '../keywright-error.ts';
@@ -19,6 +20,11 @@ class DecodedMaterial implements KeyMaterial {
 
   wipe(): void {
     for (const key of this.#keys.values()) key.fill(0);
+  }
+
+  /** Or `inspect` would show what a getter returns, where it is told to call getters. */
+  [inspect.custom](): { activeKid: string; kids: readonly string[] } {
+    return this.toJSON();
   }
 
   toJSON(): { activeKid: string; kids: readonly string[] } {

@@ -1,7 +1,7 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { KeySourceError } from '../errors.ts';
 import { describe } from '../keywright-error.ts';
-import { configError, defineSource, kidOf } from './define.ts';
+import { checkOptions, configError, defineSource, kidOf } from './define.ts';
 import { deriveKey, type KdfCosts } from './kdf.ts';
 import { CHECK_BYTES, formatKdfParameters, parseKdfParameters } from './kdf-parameters.ts';
 import { decodeMaterial } from './material.ts';
@@ -58,13 +58,14 @@ export function passphraseSource(
 ): KeySource {
   const { costs, salt, check } = parseKdfParameters(parameters);
   if (typeof passphrase !== 'function') checkPassphrase(passphrase);
-  const kid = kidOf(options);
+  const kid = kidOf(checkOptions(NAME, options));
   return defineSource({
     name: NAME,
     timeoutMs: options.timeoutMs ?? DEFAULT_PASSPHRASE_TIMEOUT_MS,
     classify: () => 'ERR_KEY_SOURCE_CONFIG', // the host's own function failed
     async read(signal) {
       const text = checkPassphrase(typeof passphrase === 'function' ? await passphrase() : passphrase);
+      signal.throwIfAborted(); // whoever was asked took too long: nothing is derived
       const key = await deriveKey(text, salt, costs, signal);
       try {
         if (check !== undefined && !timingSafeEqual(checkValue(key), check)) {
@@ -86,7 +87,7 @@ export function passphraseSource(
  */
 export async function makePassphraseParameters(passphrase: string, costs: KdfCosts = DEFAULT_COSTS): Promise<string> {
   const text = checkPassphrase(passphrase);
-  const unchecked = { costs, salt: randomBytes(16), check: undefined };
+  const unchecked = { costs: checkOptions(NAME, costs, 'costs'), salt: randomBytes(16), check: undefined };
   const { salt, ...parsed } = parseKdfParameters(formatKdfParameters(unchecked));
   const key = await deriveKey(text, salt, parsed.costs);
   const check = checkValue(key);

@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { KeySourceError } from '../errors.ts';
 import { describe } from '../keywright-error.ts';
-import { checkText, configError } from './define.ts';
+import { checkOptions, checkText, configError } from './define.ts';
+import { readTokenFile } from './small-file.ts';
 
 /** How a service proves to Vault who it is. Exactly one way: none is tried after another. */
 export type VaultAuth =
@@ -48,13 +48,14 @@ export function checkVaultAuth(driver: string, auth: VaultAuth): () => Promise<V
     return async () => ({ token: checkToken(driver, await readCredential(driver, path), 'auth.tokenFile') });
   }
   if ('kubernetes' in auth) {
-    const { role, mount = 'kubernetes', jwtFile = JWT_FILE } = auth.kubernetes;
+    const { role, mount = 'kubernetes', jwtFile = JWT_FILE } = checkOptions(driver, auth.kubernetes, 'auth.kubernetes');
     checkText(driver, 'auth.kubernetes.role', role);
+    checkText(driver, 'auth.kubernetes.jwtFile', jwtFile);
     const path = `auth/${checkVaultPath(driver, 'auth.kubernetes.mount', mount)}/login`;
     return async () => ({ path, body: JSON.stringify({ role, jwt: await readCredential(driver, jwtFile) }) });
   }
   if ('appRole' in auth) {
-    const { roleId, secretId, mount = 'approle' } = auth.appRole;
+    const { roleId, secretId, mount = 'approle' } = checkOptions(driver, auth.appRole, 'auth.appRole');
     checkText(driver, 'auth.appRole.roleId', roleId);
     checkText(driver, 'auth.appRole.secretId', secretId);
     const path = `auth/${checkVaultPath(driver, 'auth.appRole.mount', mount)}/login`;
@@ -63,25 +64,37 @@ export function checkVaultAuth(driver: string, auth: VaultAuth): () => Promise<V
   throw configError(driver, 'auth', 'one of token, tokenFile, kubernetes, appRole', describe(way));
 }
 
+export function isToken(token: unknown): token is string {
+  return typeof token === 'string' && TOKEN.test(token);
+}
+
 /** A token that can be sent: a line break in it would start another header. */
 export function checkToken(driver: string, token: unknown, argument: string): string {
-  if (typeof token === 'string' && TOKEN.test(token)) return token;
+  if (isToken(token)) return token;
   throw configError(driver, argument, 'a token', describe(token));
 }
 
 /** A path below `/v1/`, its segments encoded. @throws KeySourceError `ERR_KEY_SOURCE_CONFIG` */
 export function checkVaultPath(driver: string, argument: string, path: unknown): string {
   const segments = typeof path === 'string' ? path.split('/') : [];
-  if (segments.length === 0 || segments.some((segment) => segment === '' || segment === '.' || segment === '..')) {
+  if (
+    segments.length === 0 ||
+    segments.some((segment) => segment === '' || segment === '.' || segment === '..' || !segment.isWellFormed())
+  ) {
     throw configError(driver, argument, 'a path such as secret/data/acme/encryption-key', describe(path));
   }
   return segments.map(encodeURIComponent).join('/');
 }
 
 async function readCredential(driver: string, path: string): Promise<string> {
+  const failed = (cause: unknown): KeySourceError =>
+    new KeySourceError('ERR_KEY_SOURCE_NO_CREDENTIALS', { context: { driver }, cause });
+  let text: string;
   try {
-    return (await readFile(path, 'utf8')).trim();
+    text = (await readTokenFile(path)).trim();
   } catch (error) {
-    throw new KeySourceError('ERR_KEY_SOURCE_NO_CREDENTIALS', { context: { driver }, cause: error });
+    throw failed(error);
   }
+  if (text === '') throw failed(undefined);
+  return text;
 }

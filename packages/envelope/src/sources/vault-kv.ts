@@ -1,11 +1,12 @@
 import { KeySourceError, type KeySourceErrorCode } from '../errors.ts';
+import { describe } from '../keywright-error.ts';
 import { contentOf } from './content.ts';
-import { configError, defineSource, kidOf } from './define.ts';
-import { checkAddress, type HttpAnswer, type HttpCall, httpCall } from './http.ts';
+import { checkOptions, configError, defineSource, kidOf } from './define.ts';
+import { checkAddress, checkCertificates, type HttpAnswer, type HttpCall, httpCall } from './http.ts';
 import { networkCode, statusCode } from './sdk.ts';
 import type { KeySource, SecretOptions } from './source.ts';
 import { hasDuplicateNames, isObject, parseJson } from './strict-json.ts';
-import { checkToken, checkVaultAuth, checkVaultPath, type VaultAuth } from './vault-auth.ts';
+import { checkToken, checkVaultAuth, checkVaultPath, isToken, type VaultAuth } from './vault-auth.ts';
 
 const NAME = 'vault-kv';
 
@@ -51,14 +52,21 @@ export interface VaultKvOptions extends SecretOptions {
  * ```
  */
 export function vaultKvSource(options: VaultKvOptions): KeySource {
-  const { version, namespace, ca } = options;
+  const { version, namespace, ca } = checkOptions(NAME, options);
   const kid = kidOf(options);
   const base = checkAddress(NAME, 'address', options.address, options.allowHttp === true);
   const path = checkVaultPath(NAME, 'path', options.path);
   const prove = checkVaultAuth(NAME, options.auth);
   if (version !== undefined && !(Number.isSafeInteger(version) && version > 0)) {
-    throw configError(NAME, 'version', 'a whole number from 1', String(version));
+    throw configError(
+      NAME,
+      'version',
+      'a whole number from 1',
+      typeof version === 'number' ? String(version) : describe(version),
+    );
   }
+  // Node takes an empty text for none, and trusts the system's authorities instead.
+  if (ca !== undefined) checkCertificates(NAME, 'ca', ca);
   const common: Record<string, string> = { 'x-vault-request': 'true' };
   if (namespace !== undefined) common['x-vault-namespace'] = checkToken(NAME, namespace, 'namespace');
   let session: { readonly token: string; readonly until: number } | undefined;
@@ -84,8 +92,9 @@ export function vaultKvSource(options: VaultKvOptions): KeySource {
       true,
     );
     const { client_token: token, lease_duration: seconds } = isObject(auth) ? auth : {};
-    if (typeof token !== 'string' || typeof seconds !== 'number') throw invalidResponse('auth');
-    session = { token: checkToken(NAME, token, 'auth'), until: Date.now() + seconds * 900 };
+    if (typeof seconds !== 'number') throw invalidResponse('auth');
+    if (!isToken(token)) throw invalidResponse('auth.client_token');
+    session = { token, until: Date.now() + seconds * 900 };
     return { token, reused: false };
   };
 

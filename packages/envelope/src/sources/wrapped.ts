@@ -5,8 +5,8 @@ import type { KeyWrapper, WrappedKey } from '../key-wrapper.ts';
 import { checkKid, keyBytes } from '../keys.ts';
 import { describe } from '../keywright-error.ts';
 import { tooLarge } from './content.ts';
-import { checkText, configError, defineSource } from './define.ts';
-import { decodeMaterial } from './material.ts';
+import { checkMethods, checkOptions, checkText, defineSource } from './define.ts';
+import { decodeMaterial, withContext } from './material.ts';
 import { networkCode } from './sdk.ts';
 import { type KeyMaterial, type KeySource, MAX_SECRET_BYTES, type TimeLimit } from './source.ts';
 import { hasDuplicateNames, isObject, parseJson } from './strict-json.ts';
@@ -48,7 +48,7 @@ export type WrappedDocument = string | ((options: { signal: AbortSignal }) => st
  * ```
  */
 export function wrappedSource(document: WrappedDocument, options: WrappedSourceOptions): KeySource {
-  const { wrapper, keyring } = checkOptions(options);
+  const { wrapper, keyring } = checkWrapping(options, 'unwrapKey');
   if (typeof document !== 'function') checkText(NAME, 'document', document);
   return defineSource({
     name: NAME,
@@ -59,11 +59,16 @@ export function wrappedSource(document: WrappedDocument, options: WrappedSourceO
       const opened: [string, Uint8Array][] = [];
       try {
         for (const [kid, wrapped] of keys) {
-          opened.push([kid, await wrapper.unwrapKey(wrapped, { context: contextOf(keyring, kid), signal })]);
+          const key = await wrapper.unwrapKey(wrapped, { context: contextOf(keyring, kid), signal });
+          // What a wrapper hands out stays its own: it may wipe it next, or give it to somebody else too.
+          opened.push([kid, keyBytes(key, kid)]);
+          signal.throwIfAborted();
         }
         return decodeMaterial(opened, activeKid, { driver: NAME });
+      } catch (error) {
+        throw withContext(error, { driver: NAME });
       } finally {
-        for (const [, key] of opened) if (key instanceof Uint8Array) key.fill(0);
+        for (const [, key] of opened) key.fill(0);
       }
     },
   });
@@ -77,13 +82,17 @@ export async function wrapKeyMaterial(
   material: KeyMaterial,
   options: Pick<WrappedSourceOptions, 'wrapper' | 'keyring'>,
 ): Promise<string> {
-  const { wrapper, keyring } = checkOptions(options);
+  const { wrapper, keyring } = checkWrapping(options, 'wrapKey');
+  checkOptions(NAME, checkOptions(NAME, material, 'material').keys, 'material.keys');
   const keys: [string, { kid: string; wrapped: string }][] = [];
   for (const [kid, key] of Object.entries(material.keys)) {
     const bytes = keyBytes(key, checkKid(kid));
-    const { kid: root, wrapped } = await wrapper.wrapKey(bytes, { context: contextOf(keyring, kid) });
-    bytes.fill(0);
-    keys.push([kid, { kid: root, wrapped: Buffer.from(wrapped).toString('base64') }]);
+    try {
+      const { kid: root, wrapped } = await wrapper.wrapKey(bytes, { context: contextOf(keyring, kid) });
+      keys.push([kid, { kid: root, wrapped: Buffer.from(wrapped).toString('base64') }]);
+    } finally {
+      bytes.fill(0);
+    }
   }
   const { activeKid } = material;
   if (!keys.some(([kid]) => kid === activeKid)) {
@@ -96,10 +105,13 @@ function contextOf(keyring: string, kid: string): EncryptionContext {
   return { kind: 'keyring-key', keyring, key: kid };
 }
 
-function checkOptions<T extends Pick<WrappedSourceOptions, 'wrapper' | 'keyring'>>(options: T): T {
-  checkText(NAME, 'keyring', options.keyring);
-  if (typeof options.wrapper?.unwrapKey === 'function') return options;
-  throw configError(NAME, 'wrapper', 'a KeyWrapper', describe(options.wrapper));
+function checkWrapping<T extends Pick<WrappedSourceOptions, 'wrapper' | 'keyring'>>(
+  options: T,
+  method: 'wrapKey' | 'unwrapKey',
+): T {
+  checkText(NAME, 'keyring', checkOptions(NAME, options).keyring);
+  checkMethods(NAME, 'wrapper', options.wrapper, method);
+  return options;
 }
 
 function parseDocument(text: unknown): { activeKid: string; keys: [string, WrappedKey][] } {

@@ -131,6 +131,13 @@ describeOnMoto('AWS', (url) => {
     client.destroy();
   });
 
+  it('shows nothing of a type that is none', async () => {
+    const client = { getParameter: async () => ({ Parameter: { Type: 'canary', Value: generateKeyBase64() } }) };
+    const error = await rejection(awsSsmSource('key', { client }).load());
+    expect(error.code).toBe('ERR_KEY_SOURCE_CONTENT_INVALID');
+    expect(shown(error)).not.toContain('canary');
+  });
+
   it('refuses a parameter that is no SecureString', async () => {
     const client = new SSM({ region: REGION, endpoint: url(), credentials: CREDENTIALS });
     const name = freshName();

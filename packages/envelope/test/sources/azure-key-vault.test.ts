@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { SecretClient } from '@azure/keyvault-secrets';
 import { generateKeyBase64 } from '@keywright/envelope';
 import { type AzureKeyVaultOptions, azureKeyVaultSource, type KeySource } from '@keywright/envelope/sources';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { keySourceConformance, type PreparedKeySource } from '../../src/conformance/key-source.ts';
 import { selfSigned } from './certificate.ts';
 import { closedPort, flood, rejection, sendJson, serve, shown, type TestServer, withEnv } from './support.ts';
@@ -99,6 +99,23 @@ describe('Azure Key Vault', () => {
     expect(error).toMatchObject({ code, retryable });
     expect(shown(error)).not.toContain('canary');
     expect(seen.filter(({ headers }) => headers.authorization !== undefined)).toHaveLength(times);
+  });
+
+  it.each(['', 'https://127.0.0.1:1'])('is not followed elsewhere, nor on the same host: %j', async (host) => {
+    for (const status of [301, 302, 303, 307, 308]) {
+      seen.length = 0;
+      respond = (response) => response.writeHead(status, { location: `${host}/secrets/other` }).end();
+      const error = await rejection(source().load());
+      expect(error).toMatchObject({ code: 'ERR_KEY_SOURCE_REDIRECTED', retryable: false });
+      expect(seen.map(({ url }) => url).filter((url) => url?.includes('other'))).toEqual([]);
+    }
+  });
+
+  it('keeps the policies of the host', async () => {
+    const sendRequest = vi.fn((request, next) => next(request));
+    const additionalPolicies = [{ policy: { name: 'host', sendRequest }, position: 'perCall' as const }];
+    await source({ clientOptions: { ...clientOptions, additionalPolicies } }).load();
+    expect(sendRequest).toHaveBeenCalledTimes(1);
   });
 
   it('answers what is no secret: refused', async () => {

@@ -92,6 +92,11 @@ describe('a key file', () => {
       expect(error).toMatchObject({ code: 'ERR_KEY_SOURCE_FILE_PERMISSIONS', context: { received: 'another owner' } });
     });
 
+  it('is named by a path that can be one', async () => {
+    const error = await rejection(fileSource('/run/key\0').load());
+    expect(error).toMatchObject({ code: 'ERR_KEY_SOURCE_CONFIG', retryable: false });
+  });
+
   it('gives its single key the id that is asked for', async () => {
     expect((await fileSource(keyFile(), { kid: '2026-11' }).load()).activeKid).toBe('2026-11');
     expect(() => fileSource(keyFile(), { kid: 'a b' })).toThrow(

@@ -180,6 +180,96 @@ describe('a keyring that follows its source', () => {
     expect(inspect(logger.error.mock.calls)).not.toContain('canary');
   });
 
+  it('survives a logger that throws: what was loaded counts, and the timer goes on', async () => {
+    const thrower = (): never => {
+      throw new Error('canary');
+    };
+    const follower = follow({ logger: { info: thrower, warn: thrower, error: thrower } });
+    source.content = { keys: { v1: K1, v2: K2 }, activeKid: 'v1' };
+    expect(await follower.reload()).toMatchObject({ added: ['v2'] });
+    source.content = new Error('down');
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(source.loads).toBeGreaterThan(4);
+  });
+
+  it('survives listeners that reject: an unhandled rejection would end the process', async () => {
+    const unhandled = vi.fn();
+    process.on('unhandledRejection', unhandled);
+    const rejecter = async (): Promise<never> => {
+      throw new Error('canary');
+    };
+    const logger = { info: vi.fn(), warn: vi.fn(), error: vi.fn() };
+    const follower = follow({ onChange: rejecter, onError: rejecter, logger });
+    source.content = { keys: { v1: K1, v2: K2 }, activeKid: 'v1' };
+    await follower.reload();
+    source.content = new Error('down');
+    await vi.advanceTimersByTimeAsync(A_LOAD_MS);
+    vi.useRealTimers();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    process.off('unhandledRejection', unhandled);
+    expect(unhandled).not.toHaveBeenCalled();
+    expect(logger.error.mock.calls.flat().filter((text) => text.includes('listener'))).toHaveLength(2);
+  });
+
+  it('changes nothing where a later key of the load is that of a disabled one', async () => {
+    const follower = follow();
+    keyring.add('v2', K2);
+    keyring.disable('v2');
+    source.content = { keys: { v1: K1, v3: K3, v4: K2 }, activeKid: 'v1' };
+    const error = await rejection(follower.reload());
+    expect(error).toMatchObject({ code: 'ERR_KEYRING_KEY_DUPLICATE', context: { driver: 'fake', kid: 'v4' } });
+    expect(keyring.toJSON()).toEqual({ activeKid: 'v1', keys: { v1: 'active', v2: 'disabled' } });
+  });
+
+  it('adds the very bytes that it checked, where a source makes them up anew', async () => {
+    const follower = follow();
+    let reads = 0;
+    const keys = {
+      v1: K1,
+      get v2() {
+        return reads++ === 0 ? K2 : K1;
+      },
+    };
+    const load = vi.spyOn(source, 'load').mockResolvedValueOnce({ keys, activeKid: 'v1' });
+    expect(await follower.reload()).toMatchObject({ added: ['v2'] });
+    expect(load).toHaveBeenCalledTimes(1);
+    const envelope = createKeyring({ keys: { v2: K2 }, activeKid: 'v2' }).encrypt('x', { context: {} });
+    expect(keyring.decrypt(envelope, { context: {} })).toBe('x');
+  });
+
+  it('holds back a key that the host added to this process alone', async () => {
+    const follower = follow();
+    keyring.add('v2', K2);
+    source.content = { keys: { v1: K1, v2: K2 }, activeKid: 'v2' };
+    expect(await follower.reload()).toMatchObject({ added: [], pending: 'v2' });
+    await vi.advanceTimersByTimeAsync(2 * INTERVAL_MS);
+    expect(await follower.reload()).toMatchObject({ activated: 'v2' });
+  });
+
+  it('is closed, whatever a source makes of the signal', async () => {
+    vi.spyOn(source, 'load').mockReturnValueOnce(new Promise(() => {}));
+    const follower = follow();
+    const load = rejection(follower.reload());
+    await follower.close();
+    expect((await load).code).toBe('ERR_KEY_SOURCE_ABORTED');
+  });
+
+  it('may load once a day', async () => {
+    follow({ intervalMs: 86_400_000 });
+    await vi.advanceTimersByTimeAsync(86_400_000 * 1.11);
+    expect(source.loads).toBe(1);
+  });
+
+  it.each([undefined, null, 7, { activeKid: 'v1' }, { keys: [], activeKid: 'v1' }])(
+    'refuses what is no set of keys, by name: %j',
+    async (content) => {
+      const follower = follow();
+      vi.spyOn(source, 'load').mockResolvedValueOnce(content as never);
+      const error = await rejection(follower.reload());
+      expect(error).toMatchObject({ code: 'ERR_KEY_SOURCE_INVALID_RESPONSE', context: { driver: 'fake' } });
+    },
+  );
+
   it('has one load under way at most; who asks meanwhile joins it', async () => {
     const follower = follow();
     source.content = undefined;
@@ -187,7 +277,7 @@ describe('a keyring that follows its source', () => {
     expect(source.loads).toBe(1);
     const joined = rejection(follower.reload());
     await follower.close();
-    expect((await joined).message).toBe('stopped');
+    expect((await joined).code).toBe('ERR_KEY_SOURCE_ABORTED');
     expect(source.loads).toBe(1);
   });
 
@@ -257,6 +347,9 @@ describe('a keyring that follows its source', () => {
     ['intervalMs', { intervalMs: 0 }],
     ['intervalMs', { intervalMs: Number.NaN }],
     ['activateAfterMs', { activateAfterMs: 2 * INTERVAL_MS - 1 }],
+    ['onChange', { onChange: 'canary' as never }],
+    ['onError', { onError: {} as never }],
+    ['logger', { logger: {} as never }],
   ])('refuses settings that would not be safe: %s of %o', (argument, options) => {
     expect(() => follow(options)).toThrow(
       expect.objectContaining({ code: 'ERR_KEY_SOURCE_CONFIG', context: expect.objectContaining({ argument }) }),

@@ -10,6 +10,8 @@ import { TOKEN, type VaultServer, vaultServer } from './vault-server.ts';
 const KEY = generateKeyBase64();
 const SECRET = 'canary-master-secret-0123456789abcdef';
 const folder = mkdtempSync(join(tmpdir(), 'keywright-from-env-'));
+const emptyFile = join(folder, 'empty');
+writeFileSync(emptyFile, '');
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('ENCRYPTION_KEY_SOURCE', () => {
@@ -62,6 +64,9 @@ describe('ENCRYPTION_KEY_SOURCE', () => {
     ['VAULT_SECRET_ID', { ...vault, VAULT_TOKEN: '', VAULT_ROLE_ID: 'r' }],
     ['VAULT_ENCRYPTION_KEY_PATH', { ...vault, VAULT_ENCRYPTION_KEY_PATH: '/canary/' }],
     ['VAULT_CACERT', { ...vault, VAULT_CACERT: join(folder, 'none') }],
+    ['VAULT_CACERT', { ...vault, VAULT_CACERT: '/dev/null' }],
+    ['VAULT_CACERT', { ...vault, VAULT_CACERT: emptyFile }],
+    ['ENCRYPTION_KEY_ID', { ENCRYPTION_KEY_SOURCE: 'env-keys', KEYWRIGHT_KEY: KEY, ENCRYPTION_KEY_ID: 'v2' }],
     ['AWS_ENCRYPTION_SECRET_NAME', { ENCRYPTION_KEY_SOURCE: 'aws', AWS_REGION: 'us-east-1' }],
     ['AWS_ENCRYPTION_PARAMETER_NAME', { ENCRYPTION_KEY_SOURCE: 'aws-ssm', AWS_REGION: 'us-east-1' }],
     ['AZURE_KEYVAULT_URL', { ENCRYPTION_KEY_SOURCE: 'azure', AZURE_ENCRYPTION_SECRET_NAME: 'x' }],

@@ -125,6 +125,57 @@ describe('GCP Secret Manager', () => {
     expect(shown(error)).not.toContain('canary');
   });
 
+  it.each([301, 302, 303, 307, 308])('is not followed elsewhere (%i), with the token or without', async (status) => {
+    const elsewhere: unknown[] = [];
+    const thief = await serve((request, response) => {
+      elsewhere.push(request.headers);
+      sendJson(response, 200, accessAnswer(key));
+    });
+    respond = (response) => response.writeHead(status, { location: `${thief.url}/v1/${SECRET}` }).end();
+    const error = await rejection(source(server).load());
+    await thief.close();
+    expect(elsewhere).toEqual([]);
+    expect(error).toMatchObject({ code: 'ERR_KEY_SOURCE_REDIRECTED', retryable: false });
+    expect(seen).toHaveLength(1);
+  });
+
+  it.each([401, 403, 500])('refuses (%i) by no more words than the limit', async (status) => {
+    let written = 0;
+    respond = (response) => {
+      flood(
+        response,
+        (bytes) => {
+          written = bytes;
+        },
+        'application/json',
+        status,
+      );
+    };
+    expect((await rejection(source(server).load())).code).toBe('ERR_KEY_SOURCE_TOO_LARGE');
+    expect(written).toBeLessThan(16 * 2 ** 20); // what the sockets hold
+  });
+
+  it('keeps the connection of a load that timed out no longer than the load', async () => {
+    const ended = Promise.withResolvers<void>();
+    respond = (response, request) => {
+      request.socket.once('close', () => ended.resolve());
+      response.writeHead(200, { 'content-type': 'application/json' }).write('{');
+    };
+    expect((await rejection(source(server, { timeoutMs: 500 }).load())).code).toBe('ERR_KEY_SOURCE_TIMEOUT');
+    await ended.promise;
+  });
+
+  it.each([
+    [429, '{}', 'ERR_KEY_SOURCE_UNREACHABLE'],
+    [503, '<html>', 'ERR_KEY_SOURCE_UNREACHABLE'],
+    [403, '<html>', 'ERR_KEY_SOURCE_DENIED'],
+    [200, '', 'ERR_KEY_SOURCE_INVALID_RESPONSE'],
+    [200, '{"__proto__":{"payload":{}}}', 'ERR_KEY_SOURCE_INVALID_RESPONSE'],
+  ])('answers %i %s, in a form of somebody between: %s', async (status, body, code) => {
+    respond = (response) => response.writeHead(status, { 'content-type': 'application/json' }).end(body);
+    expect((await rejection(source(server).load())).code).toBe(code);
+  });
+
   it('answers what is no secret: refused', async () => {
     for (const body of ['<html>', '{}', '{"payload":{}}']) {
       respond = (response) => response.writeHead(200, { 'content-type': 'application/json' }).end(body);

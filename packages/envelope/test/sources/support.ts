@@ -48,13 +48,14 @@ export function sendJson(
   response.end(JSON.stringify(body));
 }
 
-/** Answers 200 and then writes until nobody takes it any more. What was written shows how soon that was. */
+/** Answers, and then writes until nobody takes it any more. What was written shows how soon that was. */
 export function flood(
   response: ServerResponse,
   written?: (bytes: number) => void,
   contentType = 'application/json',
+  status = 200,
 ): void {
-  response.writeHead(200, { 'content-type': contentType });
+  response.writeHead(status, { 'content-type': contentType });
   let total = 0;
   const chunk = Buffer.alloc(65_536, '{"a":"');
   const write = (): void => {

@@ -231,6 +231,31 @@ describe('Vault', () => {
       expect(server.seen).toEqual([]);
     });
 
+    it('by a file that never ends, or that nobody writes, finds no identity, and waits for nothing', async () => {
+      const pipe = join(folder, 'pipe');
+      expect(spawnSync('mkfifo', [pipe]).status).toBe(0);
+      writeFileSync(join(folder, 'empty'), '\n');
+      for (const path of [pipe, '/dev/zero', folder, join(folder, 'empty')]) {
+        for (const auth of [{ tokenFile: path }, { kubernetes: { role: 'acme', jwtFile: path } }]) {
+          const error = await rejection(source({ auth, timeoutMs: 5_000 }).load());
+          expect(error, path).toMatchObject({ code: 'ERR_KEY_SOURCE_NO_CREDENTIALS' });
+        }
+      }
+      expect(server.seen).toEqual([]);
+    });
+
+    it('that gives no token to send is an answer of something else', async () => {
+      for (const client_token of ['canary\r\nx-evil: 1', '', 7]) {
+        server.override = (_request, response) => {
+          sendJson(response, 200, { auth: { client_token, lease_duration: 1 } });
+          return true;
+        };
+        const error = await rejection(source({ auth: { kubernetes: { role: 'acme', jwtFile } } }).load());
+        expect(error.code).toBe('ERR_KEY_SOURCE_INVALID_RESPONSE');
+        expect(shown(error)).not.toContain('canary');
+      }
+    });
+
     it('by a token file reads the file at each load', async () => {
       const tokenFile = join(folder, 'token');
       writeFileSync(tokenFile, 'hvs.old');
@@ -293,6 +318,18 @@ describe('the configuration of a Vault source', () => {
     ['a token with a line break', { auth: { token: 'canary\r\nx-evil: 1' } }, 'auth.token'],
     ['a namespace with a line break', { namespace: 'a\nb' }, 'namespace'],
     ['version 0', { version: 0 }, 'version'],
+    ['a version that is a text', { version: 'canary' }, 'version'],
+    ['a path that is not well-formed', { path: 'secret/data/\ud800' }, 'path'],
+    ["no authorities, which Node takes for the system's", { ca: '' }, 'ca'],
+    ['authorities that are none', { ca: 'canary' }, 'ca'],
+    [
+      'an authority that cannot be read',
+      { ca: '-----BEGIN CERTIFICATE-----\nY2FuYXJ5\n-----END CERTIFICATE-----' },
+      'ca',
+    ],
+    ['a role of nothing', { auth: { kubernetes: undefined } }, 'auth.kubernetes'],
+    ['an AppRole of nothing', { auth: { appRole: null } }, 'auth.appRole'],
+    ['the token of a file descriptor', { auth: { kubernetes: { role: 'a', jwtFile: 0 } } }, 'auth.kubernetes.jwtFile'],
     ['no time at all', { timeoutMs: 0 }, 'timeoutMs'],
     ['no end of time', { timeoutMs: Number.POSITIVE_INFINITY }, 'timeoutMs'],
   ])('with %s is refused when it is made', async (_what, change, argument) => {

@@ -99,6 +99,36 @@ describe('wrapped keys', () => {
     expect(signals).toEqual([expect.any(AbortSignal), expect.any(AbortSignal)]);
   });
 
+  it("stay the wrapper's: what it hands out is not wiped, and may be wiped by it at once", async () => {
+    const document = await wrapKeyMaterial(material, options);
+    const given: Uint8Array[] = [];
+    const wrapping = (after: (key: Uint8Array) => void): KeyWrapper =>
+      ({
+        provider: 'kms',
+        activeKid: 'root',
+        async unwrapKey(key, context) {
+          const opened = await wrapper.unwrapKey(key, context);
+          given.push(opened);
+          after(opened);
+          return opened;
+        },
+      }) as KeyWrapper;
+    const hex = (keys: Readonly<Record<string, string | Uint8Array>>, encoding?: 'base64'): string[] =>
+      Object.values(keys).map((key) => Buffer.from(key as string, encoding).toString('hex'));
+
+    await wrappedSource(document, { wrapper: wrapping(() => {}), keyring: 'acme' }).load();
+    expect(given.map((key) => Buffer.from(key).toString('hex'))).toEqual(hex(material.keys, 'base64'));
+    const wiping = wrapping((key) => setImmediate(() => key.fill(0)));
+    const slow: KeyWrapper = Object.assign(Object.create(wiping), {
+      async unwrapKey(...args: Parameters<KeyWrapper['unwrapKey']>) {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        return wiping.unwrapKey(...args);
+      },
+    });
+    const loaded = await wrappedSource(document, { wrapper: slow, keyring: 'acme' }).load();
+    expect(hex(loaded.keys)).toEqual(hex(material.keys, 'base64'));
+  });
+
   it.each<[string, (document: Awaited<ReturnType<typeof parsed>>) => unknown, string]>([
     ['an unknown member', (document) => ({ ...document, x: 1 }), 'ERR_KEY_SOURCE_CONTENT_INVALID'],
     ['no active kid', ({ keys }) => ({ keys }), 'ERR_KEY_SOURCE_CONTENT_INVALID'],
