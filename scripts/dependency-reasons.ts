@@ -4,7 +4,17 @@
  */
 export const REASONS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   '@keywright/envelope': {
+    '@aws-sdk/client-secrets-manager': 'only for keys from AWS Secrets Manager',
+    '@aws-sdk/client-ssm': 'only for keys from the AWS Systems Manager Parameter Store',
+    '@azure/identity': 'only for keys from Azure Key Vault: who asks for them',
+    '@azure/keyvault-secrets': 'only for keys from Azure Key Vault',
+    '@google-cloud/secret-manager': 'only for keys from Google Cloud Secret Manager',
+    '@noble/ciphers': 'XChaCha20-Poly1305, and AES-GCM where there is no node:crypto; pure JavaScript',
+    '@noble/hashes': 'HKDF, HMAC and SHA-2 where there is no node:crypto; pure JavaScript',
+    buffer: 'Buffer where the runtime has none',
+    'libsodium-wrappers': 'only for @keywright/envelope/libsodium: secretbox, and XChaCha20-Poly1305 as WebAssembly',
     'quick-lru': 'small LRU with eviction, holds derived message keys',
+    vitest: 'only for @keywright/envelope/conformance, the tests for implementations of its interfaces',
   },
   '@keywright/secrets': {
     '@keywright/envelope': 'all encryption, the keyring and the error class',

@@ -20,6 +20,8 @@ const UNWANTED = [
   /\.(test|spec|test-d|bench)\.[cm]?[jt]sx?(\.map)?$/,
   /\.tsbuildinfo$|\.log$|(^|\/)\.(env|npmrc)/,
 ];
+/** Test vectors are published, for implementations in other languages. */
+const VECTORS = /^test\/vectors\/[^/]+$/;
 const WORKSPACE_RANGE = /"(workspace|catalog|link|file):[^"]*"/;
 
 /**
@@ -55,7 +57,8 @@ export function contentProblems({ files, path }: Packed): string[] {
   const problems = REQUIRED.filter((file) => !files.includes(file)).map((file) => `the tarball lacks ${file}`);
   if (!files.some((file) => file.startsWith('dist/'))) problems.push('the tarball lacks dist/');
   for (const file of files) {
-    if (UNWANTED.some((pattern) => pattern.test(file))) problems.push(`the tarball should not hold ${file}`);
+    if (!VECTORS.test(file) && UNWANTED.some((pattern) => pattern.test(file)))
+      problems.push(`the tarball should not hold ${file}`);
   }
   const range = WORKSPACE_RANGE.exec(readFileSync(join(path, 'package.json'), 'utf8'));
   if (range) problems.push(`the packed package.json still says ${range[0]}`);

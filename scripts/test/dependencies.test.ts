@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { listDependencies, type Reasons, renderListings } from '../dependencies.ts';
+import { REASONS } from '../dependency-reasons.ts';
 import { isPermissive, licenceOf } from '../licences.ts';
 import { workspacePackages } from '../workspace.ts';
 import { folderOf, runScript } from './support.ts';
@@ -103,8 +104,14 @@ describe('licences', () => {
 });
 
 describe('list-dependencies --check', { timeout: 30_000 }, () => {
+  // The reasons are those of the real package: each of them needs something that it is for.
+  const others = Object.keys(REASONS['@keywright/envelope'] ?? {}).filter((name) => name !== 'quick-lru');
   const files = {
-    'packages/envelope/package.json': { name: '@keywright/envelope', dependencies: { 'quick-lru': '7' } },
+    'packages/envelope/package.json': {
+      name: '@keywright/envelope',
+      dependencies: { 'quick-lru': '7' },
+      peerDependencies: Object.fromEntries(others.map((name) => [name, '1'])),
+    },
     'node_modules/quick-lru/package.json': { name: 'quick-lru', version: '7.3.0', license: 'MIT' },
   };
 

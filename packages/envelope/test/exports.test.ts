@@ -1,5 +1,6 @@
 import * as main from '@keywright/envelope';
 import * as compat from '@keywright/envelope/compat';
+import * as conformance from '@keywright/envelope/conformance';
 import { expect, it } from 'vitest';
 
 it('exports these names and no others', () => {
@@ -21,5 +22,11 @@ it('exports these names and no others', () => {
     'generateKeyBase64',
     'isEncrypted',
     'keyringFromEnv',
+  ]);
+  expect(Object.keys(conformance).sort()).toEqual([
+    'keySourceConformance',
+    'keyringConformance',
+    'rowSourceConformance',
+    'suiteConformance',
   ]);
 });

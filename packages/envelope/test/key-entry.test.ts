@@ -80,7 +80,7 @@ describe('the cipher suite', () => {
     const nonce = Buffer.alloc(12);
     const { ciphertext, tag } = entry.v1Key().seal(nonce, nonce, 'x');
     expect(Buffer.from(entry.v1Key().open(nonce, nonce, ciphertext, tag) ?? []).toString()).toBe('x');
-    expect(() => entry.v1Key().open(nonce, nonce, ciphertext, tag.subarray(0, 12))).toThrow();
+    expect(entry.v1Key().open(nonce, nonce, ciphertext, tag.subarray(0, 12))).toBeUndefined();
   });
 });
 

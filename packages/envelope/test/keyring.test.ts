@@ -1,5 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { inspect } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { createKeyring, generateKeyBase64 } from '@keywright/envelope';
 import { hkdf } from '@noble/hashes/hkdf.js';
 import { sha512 } from '@noble/hashes/sha2.js';
@@ -91,6 +93,9 @@ describe('createKeyring', () => {
     ['a count that is no number', { keys: KEYS, activeKid: 'v1', v1Uses: { v1: Number.NaN } }],
     ['a negative count', { keys: KEYS, activeKid: 'v1', v1Uses: { v1: -1 } }],
     ['a count as text', { keys: KEYS, activeKid: 'v1', v1Uses: { v1: '7' } }],
+    ['null for counts', { keys: KEYS, activeKid: 'v1', v1Uses: null }],
+    ['a hook that cannot be called', { keys: KEYS, activeKid: 'v1', onV1Use: 'log' }],
+    ['a logger that cannot warn', { keys: KEYS, activeKid: 'v1', logger: {} }],
   ])('refuses %s', (_what, options) => {
     expect(thrown(() => createKeyring(options as never)).code).toBe('ERR_KEYRING_INVALID_ARGUMENT');
   });
@@ -104,6 +109,26 @@ describe('createKeyring', () => {
     const error = thrown(() => createKeyring({ keys: { a: KEYS.v1, b: base64(KEYS.v1) }, activeKid: 'a' }));
     expect(error).toMatchObject({ code: 'ERR_KEYRING_KEY_DUPLICATE', context: { kid: 'b' } });
     expect(thrown(() => testKeyring().add('v3', KEYS.v2)).code).toBe('ERR_KEYRING_KEY_DUPLICATE');
+  });
+
+  it('keeps nothing of the keys it was given but its own copies', async () => {
+    const collected: string[] = [];
+    const registry = new FinalizationRegistry<string>((what) => collected.push(what));
+    const make = (): ReturnType<typeof createKeyring> => {
+      const keys = { v1: Uint8Array.from(KEYS.v1), v2: KEYS.v2 };
+      registry.register(keys, 'the object');
+      registry.register(keys.v1, 'the bytes');
+      return createKeyring({ keys, activeKid: 'v2' });
+    };
+    const keyring = make();
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    for (let turn = 0; turn < 20 && collected.length < 2; turn++) {
+      collect();
+      await new Promise(setImmediate);
+    }
+    expect(collected.sort()).toEqual(['the bytes', 'the object']);
+    expect(keyring.kids).toEqual(['v1', 'v2']);
   });
 
   it('refuses a key whose memory was given away', () => {
@@ -204,6 +229,9 @@ describe('a keyring as a wrapper of keys', () => {
     await expect(keyring.unwrapKey(wrapped, { context: { ...context, tenant: 'globex' } })).rejects.toMatchObject({
       code: 'ERR_ENVELOPE_DECRYPT',
     });
+    await expect(keyring.unwrapKey(undefined as never, { context })).rejects.toMatchObject({
+      code: 'ERR_ENVELOPE_NOT_ENCRYPTED',
+    });
   });
 
   it('tells keys apart by their check values', async () => {
@@ -263,6 +291,7 @@ describe('mac', () => {
     ['an ArrayBuffer, whose bytes nobody would read', 'p', [new ArrayBuffer(8)]],
     ['another typed array', 'p', [new Uint16Array(4)]],
     ['no list', 'p', 'a'],
+    ['a list with a hole', 'p', Object.assign([], { 1: 'a' })],
     ['no purpose', undefined, ['a']],
   ])('refuses %s, which has no one encoding', (_what, purpose, parts) => {
     const keyring = testKeyring();

@@ -64,6 +64,31 @@ describe('a key taken out of use in the middle of a message', () => {
   });
 });
 
+it('a wrapped key names the key that was really used, also when its context rotates the keyring', async () => {
+  const keyring = testKeyring();
+  const context = contextThat(() => keyring.activate('v2'));
+  const wrapped = await keyring.wrapKey(KEYS.v1, { context });
+  expect(wrapped.kid).toBe('v2');
+  expect(await keyring.unwrapKey(wrapped, { context: CONTEXT })).toEqual(KEYS.v1);
+});
+
+it.each(['disable', 'destroy'] as const)(
+  'a key that the hook for version 1 takes out of use is not used: %s',
+  (how) => {
+    const keyring: Keyring = createKeyring({
+      keys: KEYS,
+      activeKid: 'v1',
+      onV1Use: (kid) => {
+        if (kid !== 'v1') return;
+        keyring.activate('v2');
+        keyring[how](kid);
+      },
+    });
+    expect(thrown(() => encryptCredentials('x', keyring)).code).toBe('ERR_KEYRING_KEY_NOT_USABLE');
+    expect(encryptCredentials('x', keyring).kid).toBe('v2');
+  },
+);
+
 describe('large values and contexts', () => {
   it('leave no large buffer behind', () => {
     const keyring = createKeyring({ keys: { v1: KEYS.v1 }, activeKid: 'v1' });

@@ -21,3 +21,8 @@ export function thrown(work: () => unknown): Error & { code?: string } {
 }
 
 export const CONTEXT = { tenant: 'acme', table: 'connections', column: 'credentials', id: '42' };
+
+/** Bytes of any realm and any Buffer, to compare by. */
+export function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
+}

@@ -1,6 +1,7 @@
 // Compiled by `pnpm typecheck`: what must not compile is marked, and an unmarked error or an unused mark fails.
 import { createKeyring, type Envelope, type JsonValue, type KeyWrapper, keyringFromEnv } from '@keywright/envelope';
 import { decryptCredentials, encryptCredentials } from '@keywright/envelope/compat';
+import { encryptStream } from '@keywright/envelope/stream';
 
 interface Credentials {
   readonly apiKey: string;
@@ -12,6 +13,17 @@ const envelope: Envelope = keyring.encrypt(credentials, { context: { tenant: 'ac
 const value: JsonValue = keyring.decrypt(envelope, { context: {} });
 const wrapper: KeyWrapper = keyring;
 const legacy: Credentials = decryptCredentials<Credentials>(encryptCredentials(credentials, keyring), keyring);
+
+// An option that is not set may be passed as undefined.
+createKeyring({
+  keys: {},
+  activeKid: 'v1',
+  v1Uses: undefined,
+  onV1Use: undefined,
+  logger: undefined,
+  suite: undefined,
+});
+encryptStream(keyring, { context: {}, chunkBytes: undefined });
 
 // @ts-expect-error the context is mandatory
 keyring.encrypt(credentials);

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Client } from 'pg';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { required } from '../src/requirement.ts';
+import { required, requireOrSkip } from '../src/requirement.ts';
 import setup from '../src/vitest.ts';
 
 const UNREACHABLE = 'postgres://admin:hunter2@127.0.0.1:1/postgres';
@@ -26,6 +26,14 @@ describe('KEYWRIGHT_REQUIRE', () => {
   ])('%s: postgres is required: %s', (value, expected) => {
     vi.stubEnv('KEYWRIGHT_REQUIRE', value);
     expect(required('postgres')).toBe(expected);
+  });
+
+  it('lets what is there pass, and what is missing only where it is not asked for', () => {
+    vi.stubEnv('KEYWRIGHT_REQUIRE', 'vault');
+    expect(requireOrSkip('vault', '/usr/bin/vault', 'Install it.')).toBe('/usr/bin/vault');
+    expect(requireOrSkip('chromium', undefined, 'Install it.')).toBeUndefined();
+    const missing = expect.objectContaining({ code: 'ERR_TESTKIT_SERVER_REQUIRED' });
+    expect(() => requireOrSkip('vault', undefined, 'Install it.')).toThrow(missing);
   });
 });
 

@@ -11,10 +11,11 @@ const NONCE_BYTES = SUITES.A256GCM.nonceLength;
 
 /**
  * Makes a version 1 envelope of UTF-8 `text` and counts it.
- * @throws KeyringError `ERR_KEYRING_KEY_EXHAUSTED`
+ * @throws KeyringError `ERR_KEYRING_KEY_EXHAUSTED`, `ERR_KEYRING_KEY_NOT_USABLE`
  */
 export function sealV1(entry: KeyEntry, text: string): EnvelopeV1 {
   entry.countV1();
+  entry.requireUsable(); // the count was told to the host, whose code may have taken the key out of use
   const nonce = fillRandom(Buffer.allocUnsafe(NONCE_BYTES));
   const { ciphertext, tag } = entry.v1Key().seal(nonce, NO_ASSOCIATED_DATA, text);
   return {

@@ -1,5 +1,6 @@
 import type { ContextPairs } from '../context.ts';
 import { EnvelopeError } from '../errors.ts';
+import { steady } from '../internal/bytes.ts';
 import type { KeyEntry } from '../key-entry.ts';
 import { isKid } from '../keys.ts';
 import { Buffer } from '../runtime/node.ts';
@@ -39,11 +40,11 @@ export function sealBytes(entry: KeyEntry, suite: Suite, context: ContextPairs, 
  * @throws EnvelopeError `ERR_ENVELOPE_NOT_ENCRYPTED`, `ERR_ENVELOPE_UNSUPPORTED_VERSION`, `ERR_ENVELOPE_MALFORMED`
  */
 export function readBytes(envelope: Uint8Array): BytesLayout {
-  if (envelope[0] !== MAGIC_0 || envelope[1] !== MAGIC_1) throw new EnvelopeError('ERR_ENVELOPE_NOT_ENCRYPTED');
-  if (envelope[2] !== VERSION) throw unsupported(envelope[2] ?? 'nothing');
-  const suite = suiteOfCode(envelope[3] ?? 1);
-  if (suite === undefined) throw unsupported(`suite ${envelope[3]}`);
-  const bytes = Buffer.from(envelope.buffer, envelope.byteOffset, envelope.byteLength);
+  const bytes = steady(envelope);
+  if (bytes[0] !== MAGIC_0 || bytes[1] !== MAGIC_1) throw new EnvelopeError('ERR_ENVELOPE_NOT_ENCRYPTED');
+  if (bytes[2] !== VERSION) throw unsupported(bytes[2] ?? 'nothing');
+  const suite = suiteOfCode(bytes[3] ?? 1);
+  if (suite === undefined) throw unsupported(`suite ${bytes[3]}`);
   const ivAt = FIXED_BYTES + (bytes[4] ?? 0);
   const kid = bytes.toString('latin1', FIXED_BYTES, ivAt);
   if (!isKid(kid) || kid.length !== bytes[4]) {

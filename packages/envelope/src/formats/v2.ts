@@ -5,10 +5,13 @@ import { COMMITMENT_BYTES, SALT_BYTES } from '../message-key.ts';
 import { type PayloadType, PREFIX_PARTS } from '../message-keys.ts';
 import { Buffer, timingSafeEqual } from '../runtime/node.ts';
 import { SUITES, type Suite, type SuiteId, TAG_BYTES } from '../suites/suite.ts';
-import { asBuffer } from './plaintext.ts';
+import { asBuffer, MAX_PLAINTEXT_BYTES } from './plaintext.ts';
 
 /** commitment[32] ‖ … tag[16]: what `ct` is longer than its plaintext, in every suite. */
 export const OVERHEAD_BYTES: number = COMMITMENT_BYTES + TAG_BYTES;
+
+/** No writer makes more, and ciphers take no more than 2 GiB at once. */
+const MAX_BODY_BYTES: number = MAX_PLAINTEXT_BYTES + OVERHEAD_BYTES;
 
 /** The most that {@link ivBytes} is. */
 export const MAX_IV_BYTES: number = SALT_BYTES + 24;
@@ -96,7 +99,7 @@ export function openMessage(
 ): Buffer | undefined {
   const layout = SUITES[suite.id];
   const bodyAt = start + SALT_BYTES + layout.nonceLength;
-  if (end - bodyAt < OVERHEAD_BYTES) return undefined;
+  if (end - bodyAt < OVERHEAD_BYTES || end - bodyAt > MAX_BODY_BYTES) return undefined;
   const keys = entry.messageKeys(suite);
   const aad = associatedData(keys.associatedDataPrefix(type), PREFIX_PARTS, context);
   const message = keys.reader(bytes, aad, start);

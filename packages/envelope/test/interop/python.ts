@@ -3,10 +3,10 @@ import { fileURLToPath } from 'node:url';
 
 const script = fileURLToPath(new URL('./envelope.py', import.meta.url));
 
-/** A Python that has `cryptography`, or `undefined`. Debian's own comes first: that is what CI installs it for. */
+/** A Python that has `cryptography` and PyNaCl, or `undefined`. Debian's own comes first: CI installs them for it. */
 export function findPython(): string | undefined {
   return ['/usr/bin/python3', 'python3'].find(
-    (python) => spawnSync(python, ['-c', 'import cryptography'], { stdio: 'ignore' }).status === 0,
+    (python) => spawnSync(python, ['-c', 'import cryptography, nacl.bindings'], { stdio: 'ignore' }).status === 0,
   );
 }
 
