@@ -1,5 +1,6 @@
-import { KeyringError, KeySourceError } from '../errors.ts';
+import { KeyringError } from '../errors.ts';
 import { createKeyring, type Keyring, usableEntry } from '../keyring.ts';
+import { KeySourceError } from './errors.ts';
 import { withContext } from './material.ts';
 import type { KeyMaterial } from './source.ts';
 

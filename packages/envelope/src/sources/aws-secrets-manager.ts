@@ -1,9 +1,9 @@
-import { KeySourceError } from '../errors.ts';
 import { KEY_BYTES } from '../keys.ts';
 import { describe } from '../keywright-error.ts';
 import { type AwsOptions, awsClientOptions, awsCode, boundAnswers, checkAwsOptions } from './aws.ts';
 import { parseContent, tooLarge } from './content.ts';
 import { checkMethods, checkText, defineSource, kidOf } from './define.ts';
+import { KeySourceError } from './errors.ts';
 import { decodeMaterial } from './material.ts';
 import { loadSdk } from './sdk.ts';
 import { type KeyMaterial, type KeySource, MAX_SECRET_BYTES } from './source.ts';

@@ -1,8 +1,8 @@
-import { KeySourceError } from '../errors.ts';
 import { describe } from '../keywright-error.ts';
 import { type AwsOptions, awsClientOptions, awsCode, boundAnswers, checkAwsOptions } from './aws.ts';
 import { parseContent } from './content.ts';
 import { checkMethods, checkText, defineSource, kidOf } from './define.ts';
+import { KeySourceError } from './errors.ts';
 import { loadSdk } from './sdk.ts';
 import type { KeyMaterial, KeySource } from './source.ts';
 

@@ -1,6 +1,6 @@
-import type { KeySourceErrorCode } from '../errors.ts';
 import { readBounded } from './bounded.ts';
 import { checkOptions, checkText } from './define.ts';
+import type { KeySourceErrorCode } from './errors.ts';
 import { networkCode, statusCode } from './sdk.ts';
 import type { SecretOptions } from './source.ts';
 

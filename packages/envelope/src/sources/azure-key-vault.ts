@@ -1,8 +1,8 @@
-import { KeySourceError, type KeySourceErrorCode } from '../errors.ts';
 import { describe } from '../keywright-error.ts';
 import { readBounded } from './bounded.ts';
 import { parseContent } from './content.ts';
 import { checkMethods, checkOptions, checkText, defineSource, kidOf } from './define.ts';
+import { KeySourceError, type KeySourceErrorCode } from './errors.ts';
 import { checkAddress } from './http.ts';
 import { loadSdk, networkCode, statusCode } from './sdk.ts';
 import type { KeyMaterial, KeySource, SecretOptions } from './source.ts';

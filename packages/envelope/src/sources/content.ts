@@ -1,5 +1,6 @@
-import { KeyringError, KeySourceError } from '../errors.ts';
+import { KeyringError } from '../errors.ts';
 import { describe } from '../keywright-error.ts';
+import { KeySourceError } from './errors.ts';
 import { decodeMaterial } from './material.ts';
 import { type KeyMaterial, MAX_SECRET_BYTES } from './source.ts';
 import { hasDuplicateNames, isObject, parseJson } from './strict-json.ts';

@@ -1,7 +1,7 @@
-import { KeySourceError, type KeySourceErrorCode } from '../errors.ts';
 import { checkKid } from '../keys.ts';
 import { describe, isKeywrightError } from '../keywright-error.ts';
 import { DEFAULT_KID } from './content.ts';
+import { KeySourceError, type KeySourceErrorCode } from './errors.ts';
 import { wipeMaterial } from './material.ts';
 import type { KeyMaterial, KeySource, LoadOptions } from './source.ts';
 

@@ -1,7 +1,7 @@
 import type { Stats } from 'node:fs';
-import { KeySourceError, type KeySourceErrorCode } from '../errors.ts';
 import { parseContent, tooLarge } from './content.ts';
 import { checkOptions, checkText, configError, defineSource, kidOf } from './define.ts';
+import { KeySourceError, type KeySourceErrorCode } from './errors.ts';
 import { openFile, readText } from './small-file.ts';
 import { type KeySource, MAX_SECRET_BYTES, type SecretOptions } from './source.ts';
 

@@ -1,9 +1,10 @@
-import { KeyringError, KeySourceError } from '../errors.ts';
+import { KeyringError } from '../errors.ts';
 import type { Keyring } from '../keyring.ts';
 import { describe } from '../keywright-error.ts';
 import type { Logger } from '../logger.ts';
 import { applyMaterial, type KeyChange } from './apply.ts';
 import { checkDuration, checkMethods, checkOptions } from './define.ts';
+import { KeySourceError } from './errors.ts';
 import { loadMaterial } from './load.ts';
 import { wipeMaterial } from './material.ts';
 import type { KeyMaterial, KeySource } from './source.ts';

@@ -1,4 +1,4 @@
-import { KeyringError, KeySourceError } from '../errors.ts';
+import { KeyringError } from '../errors.ts';
 import { isKid } from '../keys.ts';
 import { describe } from '../keywright-error.ts';
 import type { Logger } from '../logger.ts';
@@ -7,6 +7,7 @@ import { awsSsmSource } from './aws-ssm.ts';
 import { azureKeyVaultSource } from './azure-key-vault.ts';
 import { checkOptions } from './define.ts';
 import { envSource } from './env-source.ts';
+import { KeySourceError } from './errors.ts';
 import { fileSource } from './file.ts';
 import { gcpSecretManagerSource } from './gcp-secret-manager.ts';
 import { masterSecretSource } from './master-secret.ts';

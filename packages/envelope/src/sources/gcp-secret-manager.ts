@@ -1,9 +1,9 @@
-import { KeySourceError, type KeySourceErrorCode } from '../errors.ts';
 import { describe } from '../keywright-error.ts';
 import { MAX_ANSWER_BYTES, readBounded } from './bounded.ts';
 import { parseContent } from './content.ts';
 import { crc32c } from './crc32c.ts';
 import { checkMethods, checkOptions, configError, DEFAULT_TIMEOUT_MS, defineSource, kidOf } from './define.ts';
+import { KeySourceError, type KeySourceErrorCode } from './errors.ts';
 import { loadSdk, networkCode, statusCode } from './sdk.ts';
 import type { KeyMaterial, KeySource, SecretOptions } from './source.ts';
 

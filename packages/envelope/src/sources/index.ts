@@ -1,4 +1,3 @@
-export { KeySourceError, type KeySourceErrorCode } from '../errors.ts';
 export type { KeyChange } from './apply.ts';
 export type { AwsOptions } from './aws.ts';
 export {
@@ -14,6 +13,7 @@ export {
   azureKeyVaultSource,
 } from './azure-key-vault.ts';
 export { envSource } from './env-source.ts';
+export { KeySourceError, type KeySourceErrorCode } from './errors.ts';
 export { type FileSourceOptions, fileSource } from './file.ts';
 export { type FollowOptions, followKeySource, type KeySourceFollower, type ReloadOptions } from './follow.ts';
 export { type KeySourceFromEnvOptions, keySourceFromEnv } from './from-env.ts';

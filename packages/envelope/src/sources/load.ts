@@ -1,7 +1,7 @@
-import { KeySourceError } from '../errors.ts';
 import { createKeyring, type Keyring, type KeyringOptions } from '../keyring.ts';
 import { describe } from '../keywright-error.ts';
 import { checkOptions } from './define.ts';
+import { KeySourceError } from './errors.ts';
 import { wipeMaterial, withContext } from './material.ts';
 import type { KeyMaterial, KeySource, LoadOptions } from './source.ts';
 import { isObject } from './strict-json.ts';

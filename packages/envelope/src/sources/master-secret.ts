@@ -1,9 +1,9 @@
 import { hkdfSync } from 'node:crypto';
-import { KeySourceError } from '../errors.ts';
 import { KEY_BYTES } from '../keys.ts';
 import { describe } from '../keywright-error.ts';
 import type { Logger } from '../logger.ts';
 import { checkMethods, checkOptions, configError, defineSource, kidOf } from './define.ts';
+import { KeySourceError } from './errors.ts';
 import { decodeMaterial } from './material.ts';
 import type { KeySource } from './source.ts';
 

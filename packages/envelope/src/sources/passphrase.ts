@@ -1,7 +1,7 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import { KeySourceError } from '../errors.ts';
 import { describe } from '../keywright-error.ts';
 import { checkOptions, configError, defineSource, kidOf } from './define.ts';
+import { KeySourceError } from './errors.ts';
 import { deriveKey, type KdfCosts } from './kdf.ts';
 import { CHECK_BYTES, formatKdfParameters, parseKdfParameters } from './kdf-parameters.ts';
 import { decodeMaterial } from './material.ts';

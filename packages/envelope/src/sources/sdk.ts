@@ -1,4 +1,4 @@
-import { KeySourceError, type KeySourceErrorCode } from '../errors.ts';
+import { KeySourceError, type KeySourceErrorCode } from './errors.ts';
 
 /**
  * Loads the SDK of a cloud, an optional peer dependency.

@@ -1,6 +1,6 @@
-import { KeySourceError } from '../errors.ts';
 import { describe } from '../keywright-error.ts';
 import { checkOptions, checkText, configError } from './define.ts';
+import { KeySourceError } from './errors.ts';
 import { readTokenFile } from './small-file.ts';
 
 /** How a service proves to Vault who it is. Exactly one way: none is tried after another. */

@@ -1,7 +1,7 @@
-import { KeySourceError, type KeySourceErrorCode } from '../errors.ts';
 import { describe } from '../keywright-error.ts';
 import { contentOf } from './content.ts';
 import { checkOptions, configError, defineSource, kidOf } from './define.ts';
+import { KeySourceError, type KeySourceErrorCode } from './errors.ts';
 import { checkAddress, checkCertificates, type HttpAnswer, type HttpCall, httpCall } from './http.ts';
 import { networkCode, statusCode } from './sdk.ts';
 import type { KeySource, SecretOptions } from './source.ts';

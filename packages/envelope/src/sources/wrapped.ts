@@ -1,11 +1,12 @@
 import type { EncryptionContext } from '../context.ts';
-import { KeyringError, KeySourceError, type KeySourceErrorCode } from '../errors.ts';
+import { KeyringError } from '../errors.ts';
 import { base64Decode } from '../internal/base64.ts';
 import type { KeyWrapper, WrappedKey } from '../key-wrapper.ts';
 import { checkKid, keyBytes } from '../keys.ts';
 import { describe } from '../keywright-error.ts';
 import { tooLarge } from './content.ts';
 import { checkMethods, checkOptions, checkText, defineSource } from './define.ts';
+import { KeySourceError, type KeySourceErrorCode } from './errors.ts';
 import { decodeMaterial, withContext } from './material.ts';
 import { networkCode } from './sdk.ts';
 import { type KeyMaterial, type KeySource, MAX_SECRET_BYTES, type TimeLimit } from './source.ts';
