@@ -52,7 +52,12 @@ function importProblems(packed: Packed, subpath: string): string[] {
   const json = subpath.endsWith('.json');
   const code = `
     const loaded = await import(${JSON.stringify(specifier)}${json ? ', { with: { type: "json" } }' : ''});
-    if (Object.keys(loaded).length === 0) throw new Error('it exports nothing');`;
+    if (Object.keys(loaded).length === 0) throw new Error('it exports nothing');
+    for (const [name, value] of Object.entries(loaded)) {
+      // A bundler renames a class that speaks of itself, and logs would show an error of another name.
+      const isClass = typeof value === 'function' && String(value).startsWith('class ');
+      if (isClass && value.name !== name) throw new Error('its class ' + name + ' is called ' + value.name);
+    }`;
   const { failure, output } = runNode(packed, ['--input-type=module', '--eval', code]);
   if (failure) return [`import ${specifier}: ${failure}`];
   return output === '' ? [] : [`import ${specifier} prints: ${output}`];

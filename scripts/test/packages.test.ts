@@ -164,6 +164,11 @@ describe('smokeProblems', { timeout: 60_000 }, () => {
     ['throws', "throw new TypeError('broken');\n", 'import @keywright/a: TypeError: broken'],
     ['exports nothing', 'export {};\n', 'import @keywright/a: Error: it exports nothing'],
     ['prints', "console.warn('hello');\nexport const a = 1;\n", 'import @keywright/a prints: hello'],
+    [
+      'has a class that a bundler has renamed',
+      'var A = class _A {};\nexport { A };\n',
+      'import @keywright/a: Error: its class A is called _A',
+    ],
   ])('refuses a module that %s', (_, code, problem) => {
     expect(smoke({}, { 'dist/index.js': code })).toEqual([problem]);
   });

@@ -77,33 +77,27 @@ export type ColumnErrorCode = keyof typeof COLUMN_MESSAGES;
 
 /** An envelope, its context or the value that was to go into one is refused. */
 export class EnvelopeError extends KeywrightError<EnvelopeErrorCode> {
-  static {
-    Object.defineProperty(EnvelopeError.prototype, 'name', { value: 'EnvelopeError' });
-  }
-
   constructor(code: EnvelopeErrorCode, options: KeywrightErrorOptions = {}) {
     super(code, ENVELOPE_MESSAGES[code], false, options);
   }
 }
+// Not in a static block: bundlers rename a class that speaks of itself.
+Object.defineProperty(EnvelopeError.prototype, 'name', { value: 'EnvelopeError' });
 
 /** A key, a key id or the configuration of a keyring is refused. */
 export class KeyringError extends KeywrightError<KeyringErrorCode> {
-  static {
-    Object.defineProperty(KeyringError.prototype, 'name', { value: 'KeyringError' });
-  }
-
   constructor(code: KeyringErrorCode, options: KeywrightErrorOptions = {}) {
     super(code, KEYRING_MESSAGES[code], false, options);
   }
 }
+// Not in a static block: bundlers rename a class that speaks of itself.
+Object.defineProperty(KeyringError.prototype, 'name', { value: 'KeyringError' });
 
 /** A value cannot pass through a column codec. `context.table` and `context.field` name the column. */
 export class ColumnError extends KeywrightError<ColumnErrorCode> {
-  static {
-    Object.defineProperty(ColumnError.prototype, 'name', { value: 'ColumnError' });
-  }
-
   constructor(code: ColumnErrorCode, options: KeywrightErrorOptions = {}) {
     super(code, COLUMN_MESSAGES[code], false, options);
   }
 }
+// Not in a static block: bundlers rename a class that speaks of itself.
+Object.defineProperty(ColumnError.prototype, 'name', { value: 'ColumnError' });

@@ -61,6 +61,12 @@ export class KeyEntry {
     return this.#secret !== undefined && other.#secret !== undefined && sameKey(this.#secret, other.#secret);
   }
 
+  /** @throws KeyringError `ERR_KEYRING_KEY_NOT_USABLE` */
+  requireUsable(): void {
+    if (this.state === 'active' || this.state === 'decrypt-only') return;
+    throw new KeyringError('ERR_KEYRING_KEY_NOT_USABLE', { context: { kid: this.kid, state: this.state } });
+  }
+
   /** The message keys of a suite. */
   messageKeys(suite: Suite): MessageKeys {
     let keys = this.#messageKeys.get(suite.id);

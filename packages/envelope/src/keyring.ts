@@ -23,9 +23,9 @@ export interface KeyringOptions {
    * Version 1 envelopes that each key has made so far, as {@link KeyringOptions.onV1Use} reported them to the host.
    * @default every key starts at 0
    */
-  readonly v1Uses?: Readonly<Record<string, number>>;
+  readonly v1Uses?: Readonly<Record<string, number>> | undefined;
   /** Hears of every version 1 envelope with the count so far, so that a host can persist it. */
-  readonly onV1Use?: V1UseHook;
+  readonly onV1Use?: V1UseHook | undefined;
   /**
    * The suite that encrypts.
    * @default AES-256-GCM
@@ -44,7 +44,7 @@ export interface KeyringOptions {
    */
   readonly v1?: 'allow' | 'reject' | undefined;
   /** Hears of keys that near their limit of use. @default silence */
-  readonly logger?: Logger;
+  readonly logger?: Logger | undefined;
 }
 
 export interface CreateKeyringOptions extends KeyringOptions {
@@ -78,7 +78,8 @@ let suiteFor: (keyring: Keyring, id?: SuiteId) => Suite;
 export class Keyring implements KeyWrapper {
   readonly provider = 'keyring';
   readonly #entries = new Map<string, KeyEntry>();
-  readonly #options: KeyringOptions;
+  readonly #v1: 'allow' | 'reject';
+  readonly #v1Usage: Required<Pick<KeyringOptions, 'v1Uses' | 'onV1Use' | 'logger'>>;
   readonly #suite: Suite;
   readonly #suites = new Map<SuiteId, Suite>([['A256GCM', A256GCM]]);
   #active: KeyEntry;
@@ -90,10 +91,16 @@ export class Keyring implements KeyWrapper {
 
   /** Use {@link createKeyring}. */
   constructor(options: CreateKeyringOptions) {
-    this.#options = options;
-    const { suite = A256GCM, suites = [], v1 = 'allow' } = options;
+    // Taken one by one: the options hold the keys, which a keyring must not keep alive.
+    const { suite = A256GCM, suites = [], v1 = 'allow', v1Uses = {}, onV1Use, logger } = options;
     if (v1 !== 'allow' && v1 !== 'reject') throw invalidArgument('v1', "'allow' or 'reject'", v1);
     if (!Array.isArray(suites)) throw invalidArgument('suites', 'an array of suites', suites);
+    if (typeof v1Uses !== 'object' || v1Uses === null)
+      throw invalidArgument('v1Uses', 'an object of kid to count', v1Uses);
+    if (onV1Use !== undefined && typeof onV1Use !== 'function') throw invalidArgument('onV1Use', 'a function', onV1Use);
+    if (logger !== undefined && typeof logger?.warn !== 'function') throw invalidArgument('logger', 'a logger', logger);
+    this.#v1 = v1;
+    this.#v1Usage = { v1Uses, onV1Use, logger };
     for (const each of [...suites, suite]) this.#suites.set(checkSuite(each).id, each);
     this.#suite = suite;
     const activeKid = checkKid(options.activeKid);
@@ -134,7 +141,7 @@ export class Keyring implements KeyWrapper {
   decrypt(envelope: unknown, options: ContextOptions): JsonValue {
     const read = readEnvelope(envelope);
     const context = contextPairs(options?.context);
-    if (read.__enc === 1 && this.#options.v1 === 'reject') throw new EnvelopeError('ERR_ENVELOPE_VERSION_REFUSED');
+    if (read.__enc === 1 && this.#v1 === 'reject') throw new EnvelopeError('ERR_ENVELOPE_VERSION_REFUSED');
     const entry = this.#usable(read.kid);
     return opened(
       read.__enc === 1 ? openV1(entry, read) : openObject(entry, this.#suiteOf(read.alg ?? 'A256GCM'), context, read),
@@ -171,12 +178,13 @@ export class Keyring implements KeyWrapper {
    * @throws EnvelopeError `ERR_ENVELOPE_INVALID_CONTEXT`, `ERR_ENVELOPE_INVALID_VALUE`
    */
   encryptBytes(plaintext: Uint8Array, options: ContextOptions): Buffer {
+    // First, because it may run code of the caller's, which may give the plaintext's memory away.
+    const context = contextPairs(options?.context);
     if (!isBytes(plaintext) || plaintext.byteLength > MAX_PLAINTEXT_BYTES) {
       throw new EnvelopeError('ERR_ENVELOPE_INVALID_VALUE', {
         context: { expected: `a Uint8Array of at most ${MAX_PLAINTEXT_BYTES} bytes`, received: describe(plaintext) },
       });
     }
-    const context = contextPairs(options?.context);
     return sealBytes(this.#active, this.#suite, context, plaintext);
   }
 
@@ -196,27 +204,30 @@ export class Keyring implements KeyWrapper {
    * Authenticates data that is kept in the clear: HMAC-SHA-256 under a subkey of the active key for this purpose, over
    * the PAE of `parts`.
    * @param purpose a constant of the code that calls, such as `secrets.binding`; never user input
+   * @throws EnvelopeError `ERR_ENVELOPE_INVALID_VALUE` for parts that have no one encoding
    */
   mac(purpose: string, parts: MacParts): KeyedMac {
-    checkMacInput(purpose, parts);
-    return { kid: this.#active.kid, mac: macOf(this.#active.macKey(purpose), parts) };
+    const checked = checkMacInput(purpose, parts);
+    return { kid: this.#active.kid, mac: macOf(this.#active.macKey(purpose), checked) };
   }
 
   /**
    * Whether `mac` was made by {@link mac} under the key `keyed.kid`, for this purpose and these parts.
-   * @throws KeyringError `ERR_KEYRING_KID_UNKNOWN`, `ERR_KEYRING_KEY_NOT_USABLE`
+   * @throws EnvelopeError `ERR_ENVELOPE_INVALID_VALUE`; KeyringError `ERR_KEYRING_KID_UNKNOWN`, `ERR_KEYRING_KEY_NOT_USABLE`
    */
   verifyMac(purpose: string, parts: MacParts, keyed: KeyedMac): boolean {
-    checkMacInput(purpose, parts);
-    return macMatches(macOf(this.#usable(keyed?.kid).macKey(purpose), parts), keyed.mac);
+    const checked = checkMacInput(purpose, parts);
+    return macMatches(macOf(this.#usable(keyed?.kid).macKey(purpose), checked), keyed.mac);
   }
 
   async wrapKey(key: Uint8Array, options: WrapOptions): Promise<WrappedKey> {
-    return { kid: this.activeKid, wrapped: this.encryptBytes(key, options) };
+    const wrapped = this.encryptBytes(key, options);
+    // Asked afterwards: reading the context may have run code that rotates the keyring.
+    return { kid: this.activeKid, wrapped };
   }
 
   async unwrapKey(wrapped: WrappedKey, options: WrapOptions): Promise<Uint8Array> {
-    const key = this.decryptBytes(wrapped.wrapped, options);
+    const key = this.decryptBytes(wrapped?.wrapped, options);
     // The stored id decides which root keys are still needed: it must be the one that was really used.
     if (readBytes(wrapped.wrapped).kid === wrapped.kid) return key;
     key.fill(0);
@@ -243,7 +254,8 @@ export class Keyring implements KeyWrapper {
 
   /**
    * Adds a key as decrypt-only. Every process must be able to read with it before any process writes with it.
-   * @throws KeyringError `ERR_KEYRING_KID_DUPLICATE`, also for the id of a destroyed key; `ERR_KEYRING_KEY_INVALID`
+   * @throws KeyringError `ERR_KEYRING_KID_DUPLICATE`, also for the id of a destroyed key; `ERR_KEYRING_KEY_DUPLICATE`,
+   * `ERR_KEYRING_KEY_INVALID`
    */
   add(kid: string, key: string | Uint8Array): void {
     this.#put(kid, key, 'decrypt-only');
@@ -290,7 +302,7 @@ export class Keyring implements KeyWrapper {
 
   #put(kid: string, key: unknown, state: KeyState): void {
     if (this.#entries.has(checkKid(kid))) throw new KeyringError('ERR_KEYRING_KID_DUPLICATE', { context: { kid } });
-    const { v1Uses = {}, onV1Use: onUse, logger } = this.#options;
+    const { v1Uses = {}, onV1Use: onUse, logger } = this.#v1Usage;
     const uses = Object.hasOwn(v1Uses, kid) ? v1Uses[kid] : 0;
     if (!Number.isSafeInteger(uses) || Number(uses) < 0) throw invalidArgument('v1Uses', 'counts of 0 or more', uses);
     const entry = new KeyEntry(kid, key, state, { uses: Number(uses), onUse, logger });
@@ -308,8 +320,8 @@ export class Keyring implements KeyWrapper {
 
   #usable(kid: string): KeyEntry {
     const entry = this.#find(kid);
-    if (entry.state === 'active' || entry.state === 'decrypt-only') return entry;
-    throw new KeyringError('ERR_KEYRING_KEY_NOT_USABLE', { context: { kid, state: entry.state } });
+    entry.requireUsable();
+    return entry;
   }
 
   #suiteOf(id: SuiteId): Suite {
@@ -327,8 +339,8 @@ export class Keyring implements KeyWrapper {
 /**
  * A keyring from keys in memory. Prefer {@link keyringFromEnv} for configuration.
  *
- * @throws KeyringError `ERR_KEYRING_KEY_MISSING`, `ERR_KEYRING_KEY_INVALID`, `ERR_KEYRING_KID_INVALID`,
- * `ERR_KEYRING_KID_UNKNOWN` (no key under `activeKid`)
+ * @throws KeyringError `ERR_KEYRING_INVALID_ARGUMENT`, `ERR_KEYRING_KEY_MISSING`, `ERR_KEYRING_KEY_INVALID`,
+ * `ERR_KEYRING_KEY_DUPLICATE`, `ERR_KEYRING_KID_INVALID`, `ERR_KEYRING_KID_UNKNOWN` (no key under `activeKid`)
  *
  * @example
  * ```ts

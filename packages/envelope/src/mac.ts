@@ -30,10 +30,14 @@ export function macMatches(expected: Uint8Array, actual: Uint8Array): boolean {
   return isBytes(actual) && expected.byteLength === actual.byteLength && timingSafeEqual(expected, actual);
 }
 
-/** @throws EnvelopeError `ERR_ENVELOPE_INVALID_VALUE` */
-export function checkMacInput(purpose: unknown, parts: unknown): void {
+/**
+ * The parts as they were checked, each read once: `every` would pass over a hole of the caller's list.
+ * @throws EnvelopeError `ERR_ENVELOPE_INVALID_VALUE`
+ */
+export function checkMacInput(purpose: unknown, parts: unknown): MacParts {
   const named = typeof purpose === 'string' && purpose.isWellFormed();
-  if (named && Array.isArray(parts) && parts.every(hasOneEncoding)) return;
+  const read: unknown[] | undefined = named && Array.isArray(parts) ? [...parts] : undefined;
+  if (read?.every(hasOneEncoding)) return read;
   throw new EnvelopeError('ERR_ENVELOPE_INVALID_VALUE', {
     context: {
       argument: 'parts',
@@ -43,6 +47,6 @@ export function checkMacInput(purpose: unknown, parts: unknown): void {
   });
 }
 
-function hasOneEncoding(part: unknown): boolean {
+function hasOneEncoding(part: unknown): part is string | Uint8Array {
   return typeof part === 'string' ? part.isWellFormed() : isBytes(part);
 }

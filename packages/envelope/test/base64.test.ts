@@ -49,13 +49,30 @@ describe.each(['base64', 'base64url'] as const)('%s', (encoding) => {
   });
 });
 
-it('a text of padding is refused without being taken apart', () => {
-  const padding = '='.repeat(2 ** 25);
-  const before = process.memoryUsage().rss;
-  expect(base64Decode(padding)).toBeUndefined();
-  expect(base64Decode(`AAAA${padding}`)).toBeUndefined();
-  // A decoder that splits at every sign takes 400 MiB.
-  expect(process.memoryUsage().rss - before).toBeLessThan(200 * 2 ** 20);
+describe('a large text is read in memory of its size', () => {
+  const MIB = 2 ** 20;
+  /** What resident memory grows by. */
+  const cost = (work: () => void): number => {
+    const before = process.memoryUsage().rss;
+    work();
+    return process.memoryUsage().rss - before;
+  };
+
+  it('where it is all padding', () => {
+    const padding = '='.repeat(32 * MIB);
+    const decode = (): void =>
+      expect([base64Decode(padding), base64Decode(`AAAA${padding}`)]).toEqual([undefined, undefined]);
+    // A decoder that splits at every sign takes 400 MiB.
+    expect(cost(decode)).toBeLessThan(200 * MIB);
+  });
+
+  it('where it is all of what only base64url has', () => {
+    const text = '-'.repeat(32 * MIB);
+    const target = RuntimeBuffer.alloc(32 * MIB + 4);
+    // To replace every character takes a gigabyte.
+    expect(cost(() => expect(base64UrlDecodeInto(text, target)).toBe(24 * MIB))).toBeLessThan(400 * MIB);
+    expect(hex(target.subarray(24 * MIB - 3, 24 * MIB))).toBe('fbefbe');
+  });
 });
 
 it('base64url that is longer than the room for it is refused', () => {

@@ -50,11 +50,9 @@ export interface SecretsErrorOptions extends KeywrightErrorOptions {
 
 /** The secret store refused a call or could not carry it out. */
 export class SecretsError extends KeywrightError<SecretsErrorCode> {
-  static {
-    Object.defineProperty(SecretsError.prototype, 'name', { value: 'SecretsError' });
-  }
-
   constructor(code: SecretsErrorCode, options: SecretsErrorOptions = {}) {
     super(code, MESSAGES[code], options.retryable ?? false, options);
   }
 }
+// Not in a static block: bundlers rename a class that speaks of itself.
+Object.defineProperty(SecretsError.prototype, 'name', { value: 'SecretsError' });

@@ -10,6 +10,8 @@ import { layOut, OVERHEAD_BYTES, openMessage, type SealedBytes, sealMessage } fr
 // 4B 57 ("KW"), version, suite, kid length, kid, iv, ct
 const MAGIC_0 = 0x4b;
 const MAGIC_1 = 0x57;
+/** Where a stream has an S. */
+const STREAM = 0x53;
 const VERSION = 2;
 const FIXED_BYTES = 5;
 
@@ -42,6 +44,7 @@ export function sealBytes(entry: KeyEntry, suite: Suite, context: ContextPairs, 
 export function readBytes(envelope: Uint8Array): BytesLayout {
   const bytes = steady(envelope);
   if (bytes[0] !== MAGIC_0 || bytes[1] !== MAGIC_1) throw new EnvelopeError('ERR_ENVELOPE_NOT_ENCRYPTED');
+  if (bytes[2] === STREAM) throw unsupported('a stream: decryptStream reads it');
   if (bytes[2] !== VERSION) throw unsupported(bytes[2] ?? 'nothing');
   const suite = suiteOfCode(bytes[3] ?? 1);
   if (suite === undefined) throw unsupported(`suite ${bytes[3]}`);

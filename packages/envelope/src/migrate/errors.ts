@@ -34,12 +34,10 @@ export class ColumnMigrationError extends KeywrightError<ColumnMigrationErrorCod
   /** What was found, with `ERR_COLUMN_NOT_FINAL`. Counts and key ids only. */
   readonly census: Census | undefined;
 
-  static {
-    Object.defineProperty(ColumnMigrationError.prototype, 'name', { value: 'ColumnMigrationError' });
-  }
-
   constructor(code: ColumnMigrationErrorCode, options: ColumnMigrationErrorOptions = {}) {
     super(code, MESSAGES[code], options.retryable === true, options);
     this.census = options.census;
   }
 }
+// Not in a static block: bundlers rename a class that speaks of itself.
+Object.defineProperty(ColumnMigrationError.prototype, 'name', { value: 'ColumnMigrationError' });

@@ -20,6 +20,7 @@ export const isMap: typeof types.isMap = types.isMap;
 export const isPromise: typeof types.isPromise = types.isPromise;
 export const isProxy: typeof types.isProxy = types.isProxy;
 export const isSet: typeof types.isSet = types.isSet;
+export const isSharedMemory: typeof types.isSharedArrayBuffer = types.isSharedArrayBuffer;
 export const isUint8Array: typeof types.isUint8Array = types.isUint8Array;
 
 /** A key that does not show itself: no property, no JSON, no inspection gives its bytes. */

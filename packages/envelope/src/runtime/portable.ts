@@ -98,6 +98,15 @@ const typedArrayName = Object.getOwnPropertyDescriptor(
 )?.get as () => string | undefined;
 const mapSize = Object.getOwnPropertyDescriptor(Map.prototype, 'size')?.get as () => number;
 const setSize = Object.getOwnPropertyDescriptor(Set.prototype, 'size')?.get as () => number;
+// A page without cross-origin isolation has no shared memory, nor a name for it.
+const sharedLength =
+  typeof SharedArrayBuffer === 'undefined'
+    ? undefined
+    : (Object.getOwnPropertyDescriptor(SharedArrayBuffer.prototype, 'byteLength')?.get as () => number);
+
+export function isSharedMemory(value: unknown): value is SharedArrayBuffer {
+  return sharedLength !== undefined && answers(sharedLength, value);
+}
 
 export function isUint8Array(value: unknown): value is Uint8Array {
   return typedArrayName.call(value) === 'Uint8Array';
@@ -127,8 +136,9 @@ export function toBase64Url(bytes: Buffer, start: number, end: number): string {
   return bytes.toString('base64', start, end).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
 }
 
+// The polyfill knows no base64url, but takes both alphabets for base64.
 export function writeBase64Url(text: string, target: Buffer, offset: number, length: number): number {
-  return target.write(text.replaceAll('-', '+').replaceAll('_', '/'), offset, length, 'base64');
+  return target.write(text, offset, length, 'base64');
 }
 
 export const environment: Readonly<Record<string, string | undefined>> =

@@ -39,11 +39,9 @@ export type KeySourceErrorCode = keyof typeof MESSAGES;
 
 /** Keys could not be had from where they are kept. `context.driver` names the source. */
 export class KeySourceError extends KeywrightError<KeySourceErrorCode> {
-  static {
-    Object.defineProperty(KeySourceError.prototype, 'name', { value: 'KeySourceError' });
-  }
-
   constructor(code: KeySourceErrorCode, options: KeywrightErrorOptions = {}) {
     super(code, MESSAGES[code], RETRYABLE.has(code), options);
   }
 }
+// Not in a static block: bundlers rename a class that speaks of itself.
+Object.defineProperty(KeySourceError.prototype, 'name', { value: 'KeySourceError' });

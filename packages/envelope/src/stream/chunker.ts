@@ -74,7 +74,7 @@ export class Chunker {
 }
 
 /** A buffer may be transferred or shrunk while it waits for the reader: what it held would be missing from the stream. */
-function changedUnderway(): EnvelopeError {
+export function changedUnderway(): EnvelopeError {
   return new EnvelopeError('ERR_ENVELOPE_INVALID_VALUE', {
     context: { expected: 'a chunk that stays as it is until it is written', received: 'a detached or resized chunk' },
   });

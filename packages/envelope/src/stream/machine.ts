@@ -1,7 +1,7 @@
 import { EnvelopeError } from '../errors.ts';
-import { isBytes } from '../internal/bytes.ts';
+import { isBytes, steady } from '../internal/bytes.ts';
 import { describe } from '../keywright-error.ts';
-import { Buffer } from '../runtime/node.ts';
+import type { Buffer } from '../runtime/node.ts';
 
 /**
  * One direction of a stream without the stream: fed with bytes, asked for pieces. It knows no promise, no event and no
@@ -25,5 +25,5 @@ export function checkChunk(chunk: unknown): Buffer {
       context: { argument: 'chunk', expected: 'Uint8Array', received: describe(chunk) },
     });
   }
-  return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+  return steady(chunk);
 }

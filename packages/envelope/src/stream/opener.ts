@@ -4,7 +4,7 @@ import { pae } from '../internal/pae.ts';
 import { type Keyring, suiteOf, usableEntry } from '../keyring.ts';
 import { Buffer, timingSafeEqual } from '../runtime/node.ts';
 import { SUITES, type SuiteKey, TAG_BYTES } from '../suites/suite.ts';
-import { Chunker } from './chunker.ts';
+import { Chunker, changedUnderway } from './chunker.ts';
 import { headerLayout, MAX_HEADER_BYTES, readStart, type StreamStart } from './header.ts';
 import type { StreamMachine } from './machine.ts';
 import { ChunkNonces } from './nonces.ts';
@@ -38,6 +38,7 @@ export class ChunkOpener implements StreamMachine {
   readonly #header: Buffer = Buffer.allocUnsafeSlow(MAX_HEADER_BYTES);
   #headerBytes = 0;
   #input: Buffer | undefined;
+  #inputBytes = 0;
   #chunks: Chunks | undefined;
   #ended = false;
   #over = false;
@@ -51,8 +52,10 @@ export class ChunkOpener implements StreamMachine {
   }
 
   feed(input: Buffer): void {
-    if (this.#chunks === undefined) this.#input = input;
-    else this.#chunks.chunker.feed(input);
+    if (this.#chunks === undefined) {
+      this.#input = input;
+      this.#inputBytes = input.length;
+    } else this.#chunks.chunker.feed(input);
   }
 
   end(): void {
@@ -94,6 +97,7 @@ export class ChunkOpener implements StreamMachine {
   }
 
   #readHeader(): Chunks | Refused | undefined {
+    if (this.#input !== undefined && this.#input.length !== this.#inputBytes) throw changedUnderway();
     const before = this.#headerBytes;
     const taken = this.#input?.copy(this.#header, before) ?? 0;
     this.#headerBytes += taken;

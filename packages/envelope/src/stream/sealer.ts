@@ -26,7 +26,7 @@ export interface EncryptStreamOptions {
    * before it can give any of it.
    * @default 65536
    */
-  readonly chunkBytes?: number;
+  readonly chunkBytes?: number | undefined;
 }
 
 /** Plaintext in, encrypted stream out. */

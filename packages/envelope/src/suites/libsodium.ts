@@ -33,6 +33,13 @@ export interface Sodium {
   ): Uint8Array;
 }
 
+const FUNCTIONS = [
+  'crypto_aead_xchacha20poly1305_ietf_encrypt_detached',
+  'crypto_aead_xchacha20poly1305_ietf_decrypt_detached',
+  'crypto_secretbox_detached',
+  'crypto_secretbox_open_detached',
+] as const;
+
 /** The suites that libsodium computes. */
 export interface LibsodiumSuites {
   /** XChaCha20-Poly1305, the same as `@keywright/envelope/xchacha20-poly1305`, faster. */
@@ -45,7 +52,7 @@ export interface LibsodiumSuites {
  * Loads libsodium and the suites it computes.
  *
  * @param sodium a libsodium that the application has loaded already. @default the package `libsodium-wrappers`
- * @throws EnvelopeError `ERR_ENVELOPE_LIBSODIUM_MISSING` where neither is there
+ * @throws EnvelopeError `ERR_ENVELOPE_LIBSODIUM_MISSING` where neither is there, or what was passed is none
  *
  * @example
  * ```ts
@@ -60,6 +67,10 @@ export interface LibsodiumSuites {
 export async function loadLibsodium(sodium?: Sodium): Promise<LibsodiumSuites> {
   const library = sodium ?? (await importLibsodium());
   await library.ready;
+  // Its functions are there once it is ready. What lacks one is told here, and not by the first message.
+  if (!FUNCTIONS.every((name) => typeof library[name] === 'function')) {
+    throw new EnvelopeError('ERR_ENVELOPE_LIBSODIUM_MISSING');
+  }
   return { xchacha20Poly1305: xchacha20Poly1305(library), secretbox: secretbox(library) };
 }
 
