@@ -125,12 +125,15 @@ async function killIn(worker: ChildProcess, task: SliceTask): Promise<string | u
   let batches = 0;
   const exited = once(worker, 'exit');
   worker.on('message', (message: WorkerMessage) => {
+    // A slice that ends before is killed at its end: the run must not wait for a batch that never comes.
+    if (message.kind === 'slice') worker.kill('SIGKILL');
     if (message.kind !== 'batch') return;
     cursor = message.cursor;
     if (++batches === 3) worker.kill('SIGKILL');
   });
   worker.send(task);
-  await exited;
+  const [code, signal] = (await exited) as [number | null, string | null];
+  if (signal !== 'SIGKILL') throw new Error(`The worker that was to be killed ended by itself with ${code}.`);
   return cursor;
 }
 

@@ -28,8 +28,8 @@ export interface BackfillOptions<T> {
   readonly signal?: AbortSignal | undefined;
   /** Keys that are reported of rows that failed; more are only counted. @default 100 */
   readonly maxFailures?: number | undefined;
-  /** Hears of every batch that is stored. What it throws ends the run. */
-  readonly onProgress?: ((progress: BackfillProgress) => void) | undefined;
+  /** Hears of every batch that is stored, and may return a promise to be waited for. What it throws ends the run. */
+  readonly onProgress?: ((progress: BackfillProgress) => unknown) | undefined;
 }
 
 export interface BackfillCounts {
@@ -112,7 +112,7 @@ export async function backfill<T>(options: BackfillOptions<T>): Promise<Backfill
     report.add(batch, stored, position);
     const elapsedMs = pace.elapsedMs;
     const rate = elapsedMs === 0 ? 0 : Math.round((report.counts.scanned / elapsedMs) * 1000);
-    onProgress?.({
+    await onProgress?.({
       ...report.counts,
       cursor: shown(position),
       estimatedRows,
@@ -124,17 +124,15 @@ export async function backfill<T>(options: BackfillOptions<T>): Promise<Backfill
   // Three batches at once: the database reads one and writes another while the one between is converted here.
   let page: Promise<RowPage> | undefined = scan(start);
   let storing: Promise<void> = Promise.resolve();
-  let taken = 0;
   try {
     while (page !== undefined) {
       if (signal?.aborted) break;
       const { rows, cursor: position }: RowPage = await page;
       page = position === undefined ? undefined : scan(position);
-      taken += rows.length;
       const batch = await convertRows(codec, from, rows);
       await storing;
       storing = handled(store(batch, position));
-      await pace.until(taken, signal);
+      await pace.pay(rows.length, signal);
     }
   } finally {
     // What is under way ends before the caller hears of anything; an error of the loop goes first.

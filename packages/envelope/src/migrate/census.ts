@@ -31,8 +31,8 @@ export interface CensusOptions<T> {
   readonly batchRows?: number | undefined;
   /** Stops the scan: the call then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Hears of every page with the rows counted so far. */
-  readonly onProgress?: ((progress: { readonly rows: number }) => void) | undefined;
+  /** Hears of every page with the rows counted so far, and may return a promise to be waited for. */
+  readonly onProgress?: ((progress: { readonly rows: number }) => unknown) | undefined;
 }
 
 /**
@@ -75,7 +75,7 @@ export async function countRows<T>(
     signal?.throwIfAborted();
     const page = await source.scan({ after, limit: batchRows, signal });
     for (const { stored } of page.rows) tally.add(codec.inspect(stored), stored);
-    onProgress?.({ rows: tally.rows });
+    await onProgress?.({ rows: tally.rows });
     after = page.cursor;
   } while (after !== undefined);
 }

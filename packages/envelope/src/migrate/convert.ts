@@ -1,5 +1,6 @@
 import type { ColumnCodec, ColumnPlace } from '../columns/column-codec.ts';
 import { invalid } from '../columns/options.ts';
+import { type JsonInput, toJson } from '../json.ts';
 import { isKeywrightError, type KeywrightError } from '../keywright-error.ts';
 import { ColumnMigrationError } from './errors.ts';
 import { keepsAll } from './json-loss.ts';
@@ -78,9 +79,12 @@ function checkMade<T>(codec: ColumnCodec<T>, target: Target, value: T, next: unk
   if (made.state !== (value === null ? 'null' : 'encrypted')) throw new ColumnMigrationError('ERR_COLUMN_NOT_VERIFIED');
 }
 
-/** Bytes as they are, everything else as its JSON. */
+/**
+ * Bytes as they are, everything else as its JSON.
+ * @throws EnvelopeError `ERR_ENVELOPE_INVALID_VALUE` for what can be parsed and not written, such as 10,000 arrays in each other
+ */
 function comparable(value: unknown): string | Buffer {
-  if (!ArrayBuffer.isView(value)) return JSON.stringify(value);
+  if (!ArrayBuffer.isView(value)) return toJson(value as JsonInput);
   return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
 }
 

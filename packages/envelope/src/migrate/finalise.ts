@@ -64,7 +64,9 @@ export async function finalise<T>(options: FinaliseOptions<T>): Promise<Finalise
     const { table, column } = codec;
     throw new ColumnMigrationError('ERR_COLUMN_NOT_FINAL', { context: { table, field: column, count: left }, census });
   }
-  const constraint = census.plaintext > 0 ? undefined : await source.constraint?.(ruleOf(codec, from, tally));
+  // Asked even where it is not given: a source throws that rows are hidden from.
+  const made = await source.constraint?.(ruleOf(codec, from, tally));
+  const constraint = census.plaintext > 0 ? undefined : made;
   return Object.freeze({ census, snapshot: source.snapshot !== undefined, constraint });
 }
 

@@ -58,6 +58,9 @@ export interface RowSource<Row extends SourceRow = SourceRow> {
   count?(): Promise<number | undefined>;
   /** Runs `work` on one snapshot: what writers commit meanwhile is not seen. */
   snapshot?<T>(work: (source: RowSource<Row>) => Promise<T>): Promise<T>;
-  /** Statements with which the database itself keeps a rule. */
-  constraint?(rule: ColumnRule): Promise<ColumnConstraint>;
+  /**
+   * Statements with which the database itself keeps a rule; `undefined` where rows are left out. Throws where this source
+   * may not see all rows that it is of, so that a count of it would prove nothing.
+   */
+  constraint?(rule: ColumnRule): Promise<ColumnConstraint | undefined>;
 }

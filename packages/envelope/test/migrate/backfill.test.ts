@@ -327,6 +327,53 @@ describe('a backfill', () => {
     expect(batches).toEqual([20, 40, 60]);
   });
 
+  it('does not make up for a time when it stood still', async () => {
+    const source = plainSource(50);
+    const at: number[] = [];
+    await backfill({
+      codec: reading,
+      source,
+      from: { plaintext: true },
+      rowsPerSecond: 20,
+      batchRows: 10,
+      onProgress: async ({ scanned }) => {
+        if (scanned === 10) await new Promise((resolve) => setTimeout(resolve, 2000));
+        at.push(performance.now());
+      },
+    });
+    // A batch takes half a second. One second of arrears is forgiven, two are not.
+    expect(Number(at.at(-1)) - Number(at[0])).toBeGreaterThanOrEqual(400);
+  });
+
+  it('waits for a progress callback, and ends with what it rejects with', async () => {
+    const source = plainSource(30);
+    let kept = 0;
+    const onProgress = async ({ scanned }: BackfillProgress): Promise<void> => {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      if (scanned === 20) throw new Error('not kept');
+      kept = scanned;
+    };
+    const options = { codec: reading, source, from: { plaintext: true }, batchRows: 10, onProgress } as const;
+    await expect(backfill(options)).rejects.toThrow('not kept');
+    expect(kept).toBe(10);
+    expect(await census({ codec: reading, source })).toMatchObject({ byVersion: { 2: 20 } });
+    const failing = { codec: reading, source, onProgress: () => Promise.reject(new Error('not heard')) };
+    await expect(census(failing)).rejects.toThrow('not heard');
+  });
+
+  it('goes on after values that are too deep, and takes long ones', async () => {
+    const long = 'x\n'.repeat(5_000_000);
+    const source = memoryRowSource([
+      { key: { id: 1 }, stored: `${'['.repeat(20_000)}${']'.repeat(20_000)}` },
+      { key: { id: 2 }, stored: `{ "apiKey": ${JSON.stringify(long)} }` },
+      plainRow(3),
+    ]);
+    const result = await backfill({ codec: reading, source, from: { plaintext: true } });
+    expect(result).toMatchObject({ converted: 2, failed: 1 });
+    expect(result.failures).toEqual([{ key: { id: 1 }, code: 'ERR_ENVELOPE_INVALID_VALUE' }]);
+    expect(reading.decode(source.rows[1]?.stored, { key: { id: 2 } })?.apiKey === long).toBe(true);
+  });
+
   it('tries again while the database fails for a moment, and never a change of its own', async () => {
     const source = plainSource(30);
     let failures = 0;

@@ -50,6 +50,8 @@ const TEXT: Column = {
     '{"__enc":1,"kid":"v1","iv":"AAAA","ct":"AAAA","apiKey":"sk_test_1"}',
     '{"__enc":1,"kid":"v1","iv":{"apiKey":"sk_test_1"},"ct":"AAAA"}',
     '{"__enc":1,"iv":"AAAA","ct":"AAAA"}',
+    '{"__enc":1,"kid":7,"iv":"AAAA","ct":"AAAA"}',
+    '{"__enc":1,"alg":{"apiKey":"sk_test_1"},"kid":"v1","iv":"AAAA","ct":"AAAA"}',
     '[{"__enc":1,"kid":"v1","iv":"AAAA","ct":"AAAA"}]',
   ],
 };
@@ -219,6 +221,55 @@ describeEachEngine('constraints', (engine) => {
         expect(await insert(made())).toBe('stored');
       });
     }
+  });
+
+  if (engine.name === 'sqlite') {
+    it('refuse what stands behind a NUL, and every way around a trigger', async () => {
+      await knex.raw('create table plain (id integer primary key, credentials text)');
+      await knex('plain').insert({ id: 1, credentials: null });
+      const source = sourceOf(knex, { table: 'plain' });
+      const rule = { versions: [1, 2], forms: ['text', 'object'] } as const;
+      const constraint = (await source.constraint?.(rule)) as ColumnConstraint;
+      for (const sql of constraint.add) await knex.raw(sql);
+      for (const hidden of [
+        'kw2.A256GCM.v1.AAAA.AAAA\0{"apiKey":"sk_test_1"}',
+        '{"__enc":1,"kid":"v1","iv":"AAAA","ct":"AAAA"}\0{"apiKey":"sk_test_1"}',
+      ]) {
+        await expect(knex('plain').update({ credentials: hidden })).rejects.toMatchObject({
+          code: 'SQLITE_CONSTRAINT_TRIGGER',
+        });
+      }
+      for (const sql of [
+        "insert or ignore into plain values (2, 'x')",
+        "insert or replace into plain values (1, 'x')",
+        "replace into plain values (1, 'x')",
+        "update or ignore plain set credentials = 'x'",
+        "update or replace plain set credentials = 'x'",
+        "insert into plain values (1, null) on conflict (id) do update set credentials = 'x'",
+      ]) {
+        await expect(knex.raw(sql)).rejects.toMatchObject({ code: 'SQLITE_CONSTRAINT_TRIGGER' });
+      }
+      expect(await knex('plain')).toEqual([{ id: 1, credentials: null }]);
+    });
+  } else {
+    it('tell kids apart in a column that ignores case', async () => {
+      await knex.raw("create collation nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false)");
+      await knex.raw('create table nocase (id integer primary key, credentials text collate nocase)');
+      const token = codecOf().encode(credentialsOf(1), { key: { id: 1 } }) as string;
+      await knex('nocase').insert({ id: 1, credentials: token });
+      const source = sourceOf(knex, { table: 'nocase' });
+      for (const forms of [['text'], ['text', 'object']] as const) {
+        const rule = { versions: [1, 2], forms, notKid: 'V1' } as const;
+        const constraint = (await source.constraint?.(rule)) as ColumnConstraint;
+        for (const sql of [...constraint.add, ...constraint.validate, ...constraint.drop]) await knex.raw(sql);
+      }
+    });
+  }
+
+  it('take no kid that would be SQL', async () => {
+    const source = sourceOf(knex);
+    const rule = { versions: [2], forms: ['text'], notKid: "v1' or '1' = '1" } as const;
+    expect(await codeOf(() => source.constraint?.(rule))).toBe('ERR_COLUMN_INVALID_ARGUMENT');
   });
 
   it('have names that fit, for tables and kids that are long', async () => {

@@ -1,8 +1,10 @@
 import { invalid } from '../../columns/options.ts';
+import { isKid } from '../../keys.ts';
 import { describe } from '../../keywright-error.ts';
 import { checkCount, checkOptions } from '../arguments.ts';
 import { MAX_BATCH_ROWS } from '../defaults.ts';
 import type { RowChange, RowPage, RowSource, ScanOptions } from '../row-source.ts';
+import type { ColumnRule } from '../rule.ts';
 import { type KnexDatabase, typedAround } from './database.ts';
 import type { Engine, EngineColumn, KnexRow } from './engine.ts';
 import { checkLocation, engineOf } from './location.ts';
@@ -100,11 +102,21 @@ export function knexRowSource(options: KnexRowSourceOptions): RowSource<KnexRow>
           async (trx) => await work(on(trx)),
         ),
     }),
-    ...(location.where.length === 0 && {
-      constraint: async (rule) => (await column(db)).constraint(db, rule),
-    }),
+    async constraint(rule) {
+      checkRule(rule);
+      const constraint = await (await column(db)).constraint(db, rule);
+      return location.where.length === 0 ? constraint : undefined;
+    },
   });
   return on(knex);
+}
+
+/** What of a rule goes into SQL as text. */
+function checkRule(rule: ColumnRule): void {
+  const { notKid, versions } = checkOptions(rule);
+  if (notKid !== undefined && !isKid(notKid)) throw invalid('notKid', 'a key id', describe(notKid));
+  if (versions.every((version) => version === 1 || version === 2)) return;
+  throw invalid('versions', '1 and 2', describe(versions));
 }
 
 /** A transaction of the caller's has its isolation already. */

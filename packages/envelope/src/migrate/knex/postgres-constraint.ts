@@ -48,18 +48,21 @@ function conditionOf(rule: ColumnRule, { column, type }: ConstrainedColumn): str
     return `case when jsonb_typeof(${json}) = 'string' then ${text} else ${object(json, rule)} end`;
   }
   if (!rule.forms.includes('object')) return token(column, rule);
-  return `case when left(${column}, 4) = 'kw2.' then ${token(column, rule)} else ${object(`${column}::jsonb`, rule)} end`;
+  return `case when left(${column} collate "C", 4) = 'kw2.' then ${token(column, rule)} else ${object(`${column}::jsonb`, rule)} end`;
 }
 
+// Byte by byte: under a collation that ignores case another kid would be taken for the retired one.
 function token(text: string, { notKid }: ColumnRule): string {
-  const kid = notKid === undefined ? '' : ` and split_part(${text}, '.', 3) <> '${notKid}'`;
+  const kid = notKid === undefined ? '' : ` and split_part(${text} collate "C", '.', 3) <> '${notKid}'`;
   return `${text} collate "C" ~ ${TOKEN}${kid}`;
 }
 
 function object(json: string, { versions, notKid }: ColumnRule): string {
   const conditions = [
     `${json} -> '__enc' in (${versions.map((version) => `'${version}'`).join(', ')})`,
+    `jsonb_typeof(${json} -> 'kid') = 'string'`,
     `${json} ->> 'kid' ~ ${KID}`,
+    `${json} -> 'alg' is null or ${json} -> 'alg' in ('"XC20P"', '"XS20P"')`,
     `jsonb_typeof(${json} -> 'iv') = 'string'`,
     `jsonb_typeof(${json} -> 'ct') = 'string'`,
     `${json} - array['__enc', 'alg', 'kid', 'iv', 'ct'] = '{}'`,

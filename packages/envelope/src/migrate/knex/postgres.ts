@@ -50,11 +50,12 @@ export const postgres: Engine = {
     const types = await typesOf(db, location);
     const type = checkType(location, location.column, types.get(location.column), VALUE_TYPES);
     const keyTypes = location.key.map((name) => checkType(location, name, types.get(name), KEY_TYPES));
-    if (!(await isUnique(db, location))) {
+    const order = await indexOrder(db, location);
+    if (order === undefined) {
       const context = { table: location.table, field: location.key.join(', ') };
       throw new ColumnMigrationError('ERR_COLUMN_SOURCE_KEY', { context });
     }
-    return new PostgresColumn(location, type, keyTypes);
+    return new PostgresColumn(location, type, keyTypes, order);
   },
 
   async snapshot<T>(db: KnexDatabase, location: ColumnLocation, work: (trx: KnexDatabase) => Promise<T>): Promise<T> {
@@ -74,30 +75,35 @@ class PostgresColumn implements EngineColumn {
   readonly #type: string;
   readonly #value: ValueType;
   readonly #keyTypes: readonly string[];
+  readonly #order: readonly number[];
 
-  constructor(location: ColumnLocation, type: string, keyTypes: readonly string[]) {
+  /** @param order places of the key's columns in the order of their index, in which a page needs no sort */
+  constructor(location: ColumnLocation, type: string, keyTypes: readonly string[], order: readonly number[]) {
     this.isJson = type === 'json' || type === 'jsonb';
     this.#location = location;
     this.#type = type;
     this.#value = VALUES[type] ?? TEXT;
     this.#keyTypes = keyTypes;
+    this.#order = order;
   }
 
   async scan(db: KnexDatabase, { after, limit }: RawScan): Promise<readonly RawRow[]> {
     const { column, key, tenantColumn, where } = this.#location;
     const conditions: string[] = where.map(([, value]) => (value === null ? 't.?? is null' : 't.?? = ?'));
     const bindings: unknown[] = where.flatMap(([name, value]) => (value === null ? [name] : [name, value]));
+    const ordered = this.#order.map((index) => key[index]);
+    const order = ordered.map(() => 't.??').join(', ');
     if (after !== undefined) {
-      const limits = this.#keyTypes.map((type) => `?::${type}`);
-      conditions.push(`(${key.map(() => 't.??').join(', ')}) > (${limits.join(', ')})`);
-      bindings.push(...key, ...after);
+      const limits = this.#order.map((index) => `?::${this.#keyTypes[index]}`);
+      conditions.push(`(${order}) > (${limits.join(', ')})`);
+      bindings.push(...ordered, ...this.#order.map((index) => after[index]));
     }
     const columns = key.map((_, index) => `t.??::text as k${index}`);
     const sql = `select ${columns.join(', ')}, ${tenantColumn === undefined ? 'null' : 't.??::text'} as tenant, ${this.#value.read} as stored
       from ${this.#table} as t ${conditions.length === 0 ? '' : `where ${conditions.join(' and ')}`}
-      order by ${key.map(() => 't.??').join(', ')} limit ?`;
+      order by ${order} limit ?`;
     const selected = [...key, ...(tenantColumn === undefined ? [] : [tenantColumn]), column];
-    return await rowsOf<RawRow>(db, sql, [...selected, ...this.#tableNames, ...bindings, ...key, limit]);
+    return await rowsOf<RawRow>(db, sql, [...selected, ...this.#tableNames, ...bindings, ...ordered, limit]);
   }
 
   async compareAndSet(db: KnexDatabase, changes: readonly RowChange<KnexRow>[]): Promise<readonly boolean[]> {
@@ -191,18 +197,26 @@ async function typesOf(db: KnexDatabase, location: ColumnLocation): Promise<Read
   return new Map(names.map((name) => [name, types.get(unquoted(quoted(db, name))) ?? 'none of this name']));
 }
 
-/** Whether a unique index without nulls and without a condition covers exactly these columns. */
-async function isUnique(db: KnexDatabase, location: ColumnLocation): Promise<boolean> {
-  const sql = `select 1 from pg_index i
-    where i.indrelid = to_regclass(?) and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
-      and i.indnkeyatts = ? and (
-        select count(*) from pg_attribute a
-        where a.attrelid = i.indrelid and a.attnotnull and a.attname::text = any(?::text[])
-          and a.attnum = any((i.indkey::int2[])[0:i.indnkeyatts - 1])
-      ) = i.indnkeyatts
-    limit 1`;
-  const names = location.key.map((name) => unquoted(quoted(db, name)));
-  return (await rowsOf(db, sql, [regclass(db, location), names.length, names])).length > 0;
+/**
+ * Places of the key's columns in the order of a unique index without nulls and without a condition that covers exactly
+ * these. Under another collation than the column's, its rows are not unique in the order of the column; and the index of
+ * a table does not cover the tables that inherit from it, unless they are its partitions.
+ */
+async function indexOrder(db: KnexDatabase, location: ColumnLocation): Promise<readonly number[] | undefined> {
+  const sql = `select array(
+      select a.attname::text from generate_series(0, i.indnkeyatts - 1) as place
+        join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[place]
+      where a.attnotnull and a.attcollation = i.indcollation[place] order by place
+    ) as names
+    from pg_index i join pg_class c on c.oid = i.indrelid
+    where i.indrelid = to_regclass(?) and i.indisunique and i.indimmediate and i.indisvalid and i.indpred is null and i.indexprs is null
+      and i.indnkeyatts = ?
+      and (c.relkind = 'p' or not exists (select 1 from pg_inherits h where h.inhparent = c.oid))
+    order by i.indisprimary desc, i.indexrelid`;
+  const wanted = location.key.map((name) => unquoted(quoted(db, name)));
+  const rows = await rowsOf<{ names: readonly string[] }>(db, sql, [regclass(db, location), wanted.length]);
+  const orders = rows.map(({ names }) => names.map((name) => wanted.indexOf(name)));
+  return orders.find((order) => new Set(order).size === wanted.length && !order.includes(-1));
 }
 
 function checkType({ table }: ColumnLocation, field: string, type: string | undefined, known: string[]): string {

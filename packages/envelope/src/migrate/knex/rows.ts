@@ -53,12 +53,13 @@ function readCursor(cursor: string): Readonly<Record<string, unknown>> {
 }
 
 function checkKey(value: unknown, { table, key }: ColumnLocation): string | number | bigint {
-  const text = typeof value === 'string' && value !== '';
+  // A replacement character is what a driver makes of bytes that are no UTF-8: a cursor of it would stand elsewhere.
+  const text = typeof value === 'string' && value !== '' && !value.includes('\uFFFD');
   if (text || typeof value === 'bigint' || Number.isSafeInteger(value)) return value as string | number | bigint;
   const context = {
     table,
     field: key.join(', '),
-    expected: 'text that is not empty, or integers',
+    expected: 'text that is UTF-8 and not empty, or integers',
     received: describe(value),
   };
   throw new ColumnMigrationError('ERR_COLUMN_SOURCE_KEY', { context });

@@ -46,7 +46,7 @@ function text(value: string, { notKid }: ColumnRule): string {
   const begins = SUITES.map((suite) => `${value} glob 'kw2.${suite}.${PART}.${PART}.${PART}'`).join(' or ');
   const kid =
     notKid === undefined ? '' : SUITES.map((suite) => ` and ${value} not glob 'kw2.${suite}.${notKid}.*'`).join('');
-  return `typeof(${value}) = 'text' and (${begins}) and ${value} not glob '*[^A-Za-z0-9_.-]*' and ${value} not glob '*.*.*.*.*.*'${kid}`;
+  return `typeof(${value}) = 'text' and ${isWhole(value)} and (${begins}) and ${value} not glob '*[^A-Za-z0-9_.-]*' and ${value} not glob '*.*.*.*.*.*'${kid}`;
 }
 
 function object(value: string, { versions, notKid }: ColumnRule): string {
@@ -57,15 +57,21 @@ function object(value: string, { versions, notKid }: ColumnRule): string {
     `json_extract(${value}, '$.kid') not glob '*[^A-Za-z0-9_-]*'`,
     `json_type(${value}, '$.iv') = 'text'`,
     `json_type(${value}, '$.ct') = 'text'`,
+    `(json_type(${value}, '$.alg') is null or json_type(${value}, '$.alg') = 'text' and json_extract(${value}, '$.alg') in ('XC20P', 'XS20P'))`,
     `json_remove(${value}, '$.__enc', '$.alg', '$.kid', '$.iv', '$.ct') = '{}'`,
     ...(notKid === undefined ? [] : [`json_extract(${value}, '$.kid') <> '${notKid}'`]),
   ];
-  return `case when typeof(${value}) = 'text' and json_valid(${value}) then ${conditions.join(' and ')} else 0 end`;
+  return `case when typeof(${value}) = 'text' and ${isWhole(value)} and json_valid(${value}) then ${conditions.join(' and ')} else 0 end`;
 }
 
 function bytes(value: string, { notKid }: ColumnRule): string {
   const kid = notKid === undefined ? '' : ` and ${hexOf(value, 5, 1 + notKid.length)} <> '${kidHex(notKid)}'`;
   return `typeof(${value}) = 'blob' and length(${value}) > 5 and ${hexOf(value, 1, 3)} = '4B5702' and ${hexOf(value, 4, 1)} between '01' and '03' and ${hexOf(value, 5, 1)} between '01' and '40'${kid}`;
+}
+
+/** SQLite's functions of text stop at a NUL, behind which anything could stand. */
+function isWhole(value: string): string {
+  return `instr(${value}, char(0)) = 0`;
 }
 
 function hexOf(value: string, start: number, length: number): string {

@@ -19,10 +19,11 @@ export const sqlite: Engine = {
     for (const name of [...key, column]) {
       if (!columns.has(nameOf(db, name))) throw unsupported(location, `a column ${name}`, 'none of this name');
     }
-    if (!(await isUnique(db, location, columns)) || (await hasNulls(db, location))) {
+    const index = await uniqueIndex(db, location, columns);
+    if (index === undefined || (await hasNulls(db, location))) {
       throw new ColumnMigrationError('ERR_COLUMN_SOURCE_KEY', { context: { table, field: key.join(', ') } });
     }
-    return new SqliteColumn(location);
+    return new SqliteColumn(location, index);
   },
 
   async snapshot<T>(db: KnexDatabase, _location: ColumnLocation, work: (trx: KnexDatabase) => Promise<T>): Promise<T> {
@@ -33,25 +34,38 @@ export const sqlite: Engine = {
 class SqliteColumn implements EngineColumn {
   readonly isJson = false;
   readonly #location: ColumnLocation;
+  readonly #index: readonly KeyPart[];
 
-  constructor(location: ColumnLocation) {
+  constructor(location: ColumnLocation, index: readonly KeyPart[]) {
     this.#location = location;
+    this.#index = index;
   }
 
   async scan(db: KnexDatabase, { after, limit }: RawScan): Promise<readonly RawRow[]> {
     const { table, column, key, tenantColumn, where } = this.#location;
-    const conditions: string[] = where.map(([, value]) => (value === null ? '?? is null' : '?? = ?'));
+    const conditions: string[] = where.map(([, value]) => (value === null ? 't.?? is null' : 't.?? = ?'));
     const bindings: unknown[] = where.flatMap(([name, value]) => (value === null ? [name] : [name, value]));
+    // Every column with its table: in ORDER BY a bare name is first of all one of the result's.
+    const ordered = this.#index.map(({ name, collate }) => ({ name, sql: `t.??${collate}` }));
+    const order = ordered.map(({ sql }) => sql).join(', ');
+    const names = ordered.map(({ name }) => name);
     if (after !== undefined) {
-      conditions.push(`(${key.map(() => '??').join(', ')}) > (${key.map(() => '?').join(', ')})`);
-      bindings.push(...key, ...after);
+      const limits = names.map((name) => after[key.indexOf(name)]);
+      if (this.#index.some(({ collate }) => collate !== '')) {
+        // The index is not used for a row of columns with collations, so its first one stands alone too.
+        conditions.push(`${ordered[0]?.sql} >= ?`);
+        bindings.push(names[0], limits[0]);
+      }
+      conditions.push(`(${order}) > (${key.map(() => '?').join(', ')})`);
+      bindings.push(...names, ...limits);
     }
     const columns = key.map((_, index) => integerAsText(`k${index}`)).join(', ');
-    const sql = `select ${columns}, ${tenantColumn === undefined ? 'null' : '??'} as tenant, ?? as stored
-      from ?? ${conditions.length === 0 ? '' : `where ${conditions.join(' and ')}`}
-      order by ${key.map(() => '??').join(', ')} limit ?`;
-    const selected = [...key.flatMap(fourTimes), ...(tenantColumn === undefined ? [] : [tenantColumn]), column];
-    const rows = await rowsOf<RawRow>(db, sql, [...selected, table, ...bindings, ...key, limit]);
+    const tenant = tenantColumn === undefined ? 'null as tenant' : integerAsText('tenant');
+    const sql = `select ${columns}, ${tenant}, t.?? as stored
+      from ?? as t ${conditions.length === 0 ? '' : `where ${conditions.join(' and ')}`}
+      order by ${order} limit ?`;
+    const selected = [...key, ...(tenantColumn === undefined ? [] : [tenantColumn])].flatMap(fourTimes);
+    const rows = await rowsOf<RawRow>(db, sql, [...selected, column, table, ...bindings, ...names, limit]);
     return rows.map((row) => withIntegers(row, key.length));
   }
 
@@ -67,17 +81,20 @@ class SqliteColumn implements EngineColumn {
   async #update(db: KnexDatabase, changes: readonly RowChange<KnexRow>[]): Promise<readonly boolean[]> {
     const { table, column, key } = this.#location;
     const names = key.map((_, index) => `k${index}`);
+    const collates = key.map((name) => this.#index.find((part) => part.name === name)?.collate ?? '');
     const row = `(${Array(key.length + 2)
       .fill('?')
       .join(', ')})`;
     const sql = `with v(${names.join(', ')}, expected, next) as (values ${changes.map(() => row).join(', ')})
       update ?? as t set ?? = v.next from v
-      where ${names.map((name) => `t.?? = v.${name}`).join(' and ')} and t.?? is v.expected
-      returning ${names.map(integerAsText).join(', ')}`;
+      where ${names.map((name, index) => `t.?? = v.${name}${collates[index]}`).join(' and ')} and t.?? is v.expected collate binary
+      returning ${names.map(integerAsText).join(', ').replaceAll('t.??', '??')}`;
     const values = changes.flatMap((change) => [...change.row.bound, change.row.raw, rawOf(change.next)]);
     const rows = await rowsOf<RawRow>(db, sql, [...values, table, column, ...key, column, ...key.flatMap(fourTimes)]);
-    const stored = new Set(rows.map((found) => JSON.stringify(names.map((name) => String(found[name as 'k0'])))));
-    return changes.map((change) => stored.has(JSON.stringify(change.row.bound.map(String))));
+    const stored = new Set(rows.map((found) => JSON.stringify(names.map((_, index) => exactKey(found, index)))));
+    return changes.map(({ row: { bound } }) =>
+      stored.has(JSON.stringify(bound.map((value) => [String(value), typeof value !== 'string']))),
+    );
   }
 
   async count(db: KnexDatabase): Promise<number> {
@@ -99,7 +116,13 @@ class SqliteColumn implements EngineColumn {
 
 // The driver rounds integers beyond 2^53, unless a host asked for bigints. As text they are exact either way.
 function integerAsText(name: string): string {
-  return `case typeof(??) when 'integer' then cast(?? as text) else ?? end as ${name}, typeof(??) = 'integer' as ${name}i`;
+  return `case typeof(t.??) when 'integer' then cast(t.?? as text) else t.?? end as ${name}, typeof(t.??) = 'integer' as ${name}i`;
+}
+
+/** A part of a key with whether it is an integer: a column without a type may hold 1 and the text 1. */
+function exactKey(row: RawRow, index: number): readonly [text: string, isInteger: boolean] {
+  const read = row as unknown as Readonly<Record<string, unknown>>;
+  return [String(read[`k${index}`]), Number(read[`k${index}i`]) === 1];
 }
 
 function fourTimes(name: string): readonly string[] {
@@ -128,21 +151,41 @@ async function columnsOf(db: KnexDatabase, table: string): Promise<ReadonlyMap<s
   return new Map(rows.map(({ name, pk }) => [name, { pk: Number(pk) }]));
 }
 
-/** Whether the primary key or a unique index without a condition covers exactly these columns. */
-async function isUnique(
+/** A column of the key as the index has it. */
+interface KeyPart {
+  readonly name: string;
+  /** The collation under which it is unique, in SQL; empty where it is the column's own for certain. */
+  readonly collate: string;
+}
+
+/** The key in the order of the index that covers exactly its columns, without a condition; of the rowid without one. */
+async function uniqueIndex(
   db: KnexDatabase,
   { table, key }: ColumnLocation,
   columns: ReadonlyMap<string, ColumnFacts>,
-): Promise<boolean> {
-  const wanted = sorted(key.map((name) => nameOf(db, name)));
-  if (sorted([...columns].filter(([, { pk }]) => pk > 0).map(([name]) => name)) === wanted) return true;
-  const sql = `select l.name as listed, i.name as name from pragma_index_list(?) as l, pragma_index_info(l.name) as i
-    where l."unique" = 1 and l.partial = 0`;
-  const indexes = Map.groupBy(
-    await rowsOf<{ listed: string; name: string | null }>(db, sql, [nameOf(db, table)]),
-    ({ listed }) => listed,
-  );
-  return [...indexes.values()].some((parts) => sorted(parts.map(({ name }) => String(name))) === wanted);
+): Promise<readonly KeyPart[] | undefined> {
+  const given = new Map(key.map((name) => [nameOf(db, name), name]));
+  const wanted = sorted([...given.keys()]);
+  const sql = `select l.name as listed, i.name as name, i.coll as coll
+    from pragma_index_list(?) as l, pragma_index_xinfo(l.name) as i
+    where l."unique" = 1 and l.partial = 0 and i.key = 1 order by l.origin = 'pk' desc, l.seq, i.seqno`;
+  const rows = await rowsOf<{ listed: string; name: string | null; coll: string }>(db, sql, [nameOf(db, table)]);
+  const ownIsBinary = await hasNoCollation(db, table);
+  const collateOf = (coll: string): string =>
+    ownIsBinary && coll === 'BINARY' ? '' : ` collate "${coll.replaceAll('"', '""')}"`;
+  for (const parts of Map.groupBy(rows, ({ listed }) => listed).values()) {
+    if (sorted(parts.map(({ name }) => String(name))) !== wanted) continue;
+    return parts.map(({ name, coll }) => ({ name: given.get(String(name)) as string, collate: collateOf(coll) }));
+  }
+  const rowid = [...columns].filter(([, { pk }]) => pk > 0).map(([name]) => name);
+  return sorted(rowid) === wanted ? key.map((name) => ({ name, collate: '' })) : undefined;
+}
+
+/** Whether every column of the table compares byte by byte: no catalogue tells, only the text that made the table. */
+async function hasNoCollation(db: KnexDatabase, table: string): Promise<boolean> {
+  const sql = "select sql from sqlite_master where type = 'table' and lower(name) = lower(?)";
+  const [row] = await rowsOf<{ sql: string | null }>(db, sql, [nameOf(db, table)]);
+  return typeof row?.sql === 'string' && !/collate/i.test(row.sql);
 }
 
 /** SQLite lets a primary key be null, and a scan in its order would pass such a row by. */
