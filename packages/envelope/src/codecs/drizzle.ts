@@ -18,8 +18,9 @@ export interface EncryptedCustomType<T> {
  *
  * A custom type sees a value and nothing else, so values are bound to table, column and tenant (`tenant:
  * tenantFromContext`), but **not to their row**: whoever can write the table can swap two rows. A comparison with the
- * column finds nothing, because no two ciphertexts are alike. SQL in place of a value (`sql`…``) is not encrypted. A
- * relational query (`with`) carries rows as JSON, which has no bytes: for it, encrypt into text.
+ * column finds nothing, because no two ciphertexts are alike, and its negation everything. SQL in place of a value
+ * (`sql`…``), and an insert from a select of another table, are **written in the clear**, and refused when read; a column
+ * inside of `sql`…`` is handed out as it is stored. A relational query (`with`) carries rows as JSON, which has no bytes: for it, encrypt into text.
  *
  * @param dataType SQL type of the column, which must fit the codec's storage
  * @throws ColumnError `ERR_COLUMN_INVALID_ARGUMENT` for a codec that binds the row

@@ -78,17 +78,23 @@ export class EncryptedColumns {
   }
 
   /**
-   * Many databases take a column's name in any case, and with its table before it: such a value would go by unencrypted.
+   * Many databases take a column's name in any case, query builders trim it, take its table before it, or make `api_key`
+   * of `apiKey`: such a value would go by unencrypted.
    * @throws ColumnError `ERR_COLUMN_STATEMENT_REFUSED`
    */
   refuseSpellings(names: readonly string[]): void {
     for (const name of names) {
       if (this.codecs.has(name)) continue;
-      const column = name.slice(name.lastIndexOf('.') + 1).toLowerCase();
+      const column = name.slice(name.lastIndexOf('.') + 1);
       for (const [encrypted, codec] of this.codecs) {
-        if (encrypted.toLowerCase() === column) throw refused(codec, 'another spelling');
+        if (sameSpelling(encrypted, column)) throw refused(codec, 'another spelling');
       }
     }
+  }
+
+  /** Whether a name is that of an encrypted column, however it is spelt. */
+  hasSpelling(name: string): boolean {
+    return this.codecs.has(name) || [...this.codecs.keys()].some((column) => sameSpelling(column, name));
   }
 
   /** A copy of `row` with its encrypted columns decoded, those that it has. */
@@ -130,6 +136,12 @@ export class EncryptedColumns {
     // Empty where the row lacks it: never the tenant of the codec instead.
     return { key, tenant: (read(this.tenant) ?? '') as string };
   }
+}
+
+/** Whether two names differ in nothing but case, underscores and blanks. */
+export function sameSpelling(one: string, other: string): boolean {
+  const bare = (name: string): string => name.replace(/[\s_]/g, '').toLowerCase();
+  return bare(one) === bare(other);
 }
 
 /** @throws ColumnError `ERR_COLUMN_INVALID_ARGUMENT` for what is no codec, or does not bind what the adapter can see */

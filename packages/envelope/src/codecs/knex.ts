@@ -1,3 +1,4 @@
+import type { ColumnCodec } from '../columns/column-codec.ts';
 import { invalid } from '../columns/options.ts';
 import { isName } from '../columns/place.ts';
 import { ColumnError } from '../errors.ts';
@@ -16,9 +17,22 @@ export interface KnexQuery extends PromiseLike<unknown> {
 /** `Knex` and `Knex.Transaction` fit. */
 export type KnexLike = (table: string) => KnexQuery;
 
-export interface KnexTableOptions extends EncryptedTable {
+/** As an {@link EncryptedTable}, its names held to those of the rows: a column misspelt here would be left in the clear. */
+export interface KnexTableOptions<R extends object = Record<string, unknown>> {
   /** The table in the database. */
   readonly table: string;
+  /** Codecs by column, under the names that the rows have here. */
+  readonly columns: { readonly [C in keyof R]?: ColumnCodec<unknown> };
+  /**
+   * All columns of the primary key, which are bound too.
+   * @default ['id']
+   */
+  readonly key?: readonly (keyof R & string)[] | undefined;
+  /**
+   * Column that holds the tenant of a row. A row is then bound to what stands there, instead of its codec's tenant.
+   * @default none
+   */
+  readonly tenant?: (keyof R & string) | undefined;
 }
 
 /** A primary key, by column; the column of the tenant may stand beside it. */
@@ -45,7 +59,8 @@ export interface KnexTable<R extends object> {
 
 /**
  * A table with encrypted columns for knex, which has no hook that sees rows: encryption is what these methods do, and a
- * query that goes by them reads and writes what is stored. Give each call `knex` or a transaction.
+ * query that goes by them reads and writes what is stored. Give each call `knex` or a transaction. In a query of your own,
+ * select encrypted columns under their own names: one given another is handed out as it is stored.
  *
  * @throws ColumnError `ERR_COLUMN_INVALID_ARGUMENT`; the methods throw what `ColumnCodec` throws, and
  * `ERR_COLUMN_STATEMENT_REFUSED` for SQL in place of an encrypted value and for a change of the key
@@ -66,8 +81,8 @@ export interface KnexTable<R extends object> {
  * await connections.select(db('connections').where({ name: 'prod' }));
  * ```
  */
-export function knexTable<R extends object>(options: KnexTableOptions): KnexTable<R> {
-  const columns = new EncryptedColumns(options);
+export function knexTable<R extends object>(options: KnexTableOptions<R>): KnexTable<R> {
+  const columns = new EncryptedColumns(options as EncryptedTable);
   const { table } = options;
   if (!isName(table)) throw invalid('table', 'the table in the database', describe(table));
   const keyOf = (key: RowKey): Record<string, unknown> => {

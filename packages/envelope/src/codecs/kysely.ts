@@ -4,13 +4,14 @@ import { EncryptedColumns, type EncryptedTable } from './encrypted-columns.ts';
 import { Guard, ownColumns } from './kysely/guard.ts';
 import { childOf, listOf, type Node } from './kysely/node.ts';
 import { Outputs } from './kysely/outputs.ts';
+import { Plans } from './kysely/plans.ts';
 import { Names, scopeOf, type Tables } from './kysely/scope.ts';
 import { encodeInsert, encodeUpdate } from './kysely/writes.ts';
 
 export type { EncryptedTable } from './encrypted-columns.ts';
 
 export interface KyselyEncryptionOptions {
-  /** Encrypted columns by table, under the names that queries use. */
+  /** Encrypted columns by table, under the names that queries use, without a schema: the name stands for all of them. */
   readonly tables: Readonly<Record<string, EncryptedTable>>;
 }
 
@@ -78,25 +79,30 @@ export function kyselyEncryption(options: KyselyEncryptionOptions): KyselyEncryp
     throw invalid('tables', 'encrypted columns by table', describe(given));
   }
   const tables: Tables = new Map(
-    Object.entries(options.tables).map(([name, table]) => [name, new EncryptedColumns(table)]),
+    Object.entries(options.tables).map(([name, table]) => [checkTable(name), new EncryptedColumns(table)]),
   );
-  const plans = new WeakMap<object, Outputs>();
+  const plans = new Plans();
   return Object.freeze({
     binds: [...tables.values()].some((table) => table.bindsRow) ? 'row' : 'column',
     transformQuery<N extends Node>({ queryId, node }: { readonly queryId: object; readonly node: N }): N {
       const { rewritten, outputs } = transform(tables, node);
-      if (outputs !== undefined) plans.set(queryId, outputs);
+      plans.add(queryId, outputs);
       return rewritten as N;
     },
     async transformResult<R extends { readonly rows: Rows }>(args: {
       readonly queryId: object;
       readonly result: R;
     }): Promise<R> {
-      const outputs = plans.get(args.queryId);
-      if (outputs === undefined) return args.result;
-      return { ...args.result, rows: args.result.rows.map((row) => outputs.decode(row)) };
+      const decode = plans.decoderOf(args.queryId);
+      return decode === undefined ? args.result : { ...args.result, rows: args.result.rows.map(decode) };
     },
   });
+}
+
+/** Kysely takes what stands before a dot for a schema, so that such a name would match nothing. */
+function checkTable(name: string): string {
+  if (name !== '' && !name.includes('.')) return name;
+  throw invalid('tables', 'names of tables, without their schema', name);
 }
 
 function transform(tables: Tables, root: Node): { readonly rewritten: Node; readonly outputs?: Outputs } {
@@ -107,7 +113,7 @@ function transform(tables: Tables, root: Node): { readonly rewritten: Node; read
   const hear = (node: Node): void => void understood.add(node);
   const rewritten = encode(tables, root, hear);
   const outputs = outputsOf(tables, root, hear);
-  new Guard(tables, names, understood).check(root);
+  new Guard(tables, names, understood, outputs.renamed).check(root);
   // A plan of the database is no row of the table.
   return childOf(root, 'explain') !== undefined || outputs.isEmpty ? { rewritten } : { rewritten, outputs };
 }

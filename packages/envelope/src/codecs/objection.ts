@@ -30,7 +30,8 @@ interface UpdateOptions {
  * - `Model.query().findById(id).patch()`, `patchAndFetchById`, `where(…).patch()`: put the key into the patch
  * - `select`: select the key columns too
  *
- * A `where` on an encrypted column finds nothing. A patch that changes the key, or a tenant that is bound, leaves what was
+ * A `where` on an encrypted column finds nothing, and its negation everything; one selected under another name, or in a
+ * function, is handed out as it is stored. A patch that changes the key, or a tenant that is bound, leaves what was
  * encrypted before unreadable: with an instance that is refused, without one it cannot be seen.
  *
  * @throws ColumnError `ERR_COLUMN_INVALID_ARGUMENT`; queries reject with what `ColumnCodec` throws, and with

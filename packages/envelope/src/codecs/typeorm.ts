@@ -15,7 +15,11 @@ export interface EncryptedTransformer<T> {
  * A transformer sees a value and nothing else, so values are bound to table, column and tenant (`tenant:
  * tenantFromContext`), but **not to their row**: whoever can write the table can swap two rows. TypeORM compares what
  * `to` returns, and no two ciphertexts are alike: `save()` of a loaded entity writes the column again, and a `where` on
- * the column finds nothing.
+ * the column finds nothing, its negation (`Not`) everything.
+ *
+ * TypeORM does not show a transformer everything: a function in place of a value (`set({ credentials: () => '…' })`),
+ * `increment()`, a `default` of the column and raw SQL are **written in the clear**, and refused when read;
+ * `getRawMany()`, `maximum()` and the like give what is stored.
  *
  * @throws ColumnError `ERR_COLUMN_INVALID_ARGUMENT` for a codec that binds the row
  *

@@ -37,6 +37,8 @@ function ofBytes(envelope: Uint8Array): Stored {
 function ofText(text: string, json: boolean): Stored {
   if (claimsToken(text)) return { claim: 'token', token: text };
   if (OBJECT_START.test(text)) {
+    // The mark stands in the text as it is or behind an escape; where neither is, there is nothing to parse for.
+    if (!text.includes('__enc') && !text.includes('\\u')) return { claim: 'none', value: text };
     const parsed = parse(text);
     // jsonb sorts its keys, and an escape hides a name: the text itself tells nothing while it can be parsed.
     if (parsed === undefined) return text.includes('"__enc"') ? { claim: 'broken' } : { claim: 'none', value: text };

@@ -124,6 +124,19 @@ describe('a Drizzle custom type', () => {
     expect(await codeOf(() => db.select().from(connections).all())).toBe('ERR_COLUMN_PLAINTEXT_REFUSED');
   });
 
+  it('encrypts what a prepared statement is given, and shows what is stored inside of SQL', () => {
+    const { raw, connections, db } = open();
+    const values = { id: sql.placeholder('id'), notes: sql.placeholder('notes') };
+    db.insert(connections).values(values).prepare().run({ id: 'a', notes: CANARY });
+    raw.expectNoCanary();
+    expect(db.select({ notes: connections.notes }).from(connections).all()).toEqual([{ notes: CANARY }]);
+    const inside = db
+      .select({ notes: sql`${connections.notes}` })
+      .from(connections)
+      .all();
+    expect(inside).toEqual([{ notes: raw.row('a').notes }]);
+  });
+
   it('fits the custom types of the other dialects', () => {
     const type = drizzleType(notesCodec({ binds: 'column' }), 'varchar(4000)');
     const pg = pgTable('t', { c: pgType<{ data: string | null; driverData: unknown }>(type)() });

@@ -1,4 +1,4 @@
-import { knexTable } from '@keywright/envelope/codecs/knex';
+import { type KnexTableOptions, knexTable } from '@keywright/envelope/codecs/knex';
 import { type ColumnCodecOptions, tenantFromContext, withContext } from '@keywright/envelope/columns';
 import knex, { type Knex } from 'knex';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -13,7 +13,9 @@ type Connection = {
   notes?: string | null;
 };
 
-function open(options: Partial<ColumnCodecOptions> = {}, table: { tenant?: string; key?: string[] } = {}) {
+type Places = Pick<KnexTableOptions<Connection>, 'tenant' | 'key'>;
+
+function open(options: Partial<ColumnCodecOptions> = {}, table: Places = {}) {
   const raw = new Raw();
   const db = knex({ client: 'better-sqlite3', connection: { filename: raw.file }, useNullAsDefault: true });
   onTestFinished(() => db.destroy());
@@ -111,6 +113,14 @@ describe('a knex table', () => {
     );
     expect(await codeOf(() => rows.insert(db, { id: 'a', Notes: CANARY } as never))).toBe(expected);
     expect(await codeOf(() => rows.update(db, { id: 'a' }, { 'connections.notes': CANARY } as never))).toBe(expected);
+    // Knex trims names, and its mappers make snake case of camel case.
+    expect(await codeOf(() => rows.insert(db, { id: 'a', ' notes ': CANARY } as never))).toBe(expected);
+    const snake = knexTable({ table: 'connections', columns: { api_key: notesCodec() } });
+    expect(thrown(() => snake.encode({ id: 'a', apiKey: CANARY } as never)).code).toBe(expected);
+    // @ts-expect-error a column that the rows do not have
+    knexTable<Connection>({ table: 'connections', columns: { note: notesCodec() } });
+    // @ts-expect-error a key that the rows do not have
+    knexTable<Connection>({ table: 'connections', columns: { notes: notesCodec() }, key: ['uuid'] });
     expect(await codeOf(() => rows.update(db, { id: 'a' }, { id: 'b' }))).toBe(expected);
     expect(await codeOf(() => rows.select(db('connections').first()))).toBe(expected);
   });

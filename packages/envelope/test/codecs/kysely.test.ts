@@ -1,6 +1,6 @@
 import { kyselyEncryption } from '@keywright/envelope/codecs/kysely';
 import { type ColumnCodecOptions, tenantFromContext, withContext } from '@keywright/envelope/columns';
-import { CamelCasePlugin, Kysely, SqliteDialect, sql } from 'kysely';
+import { CamelCasePlugin, Kysely, PostgresDialect, SqliteDialect, sql } from 'kysely';
 import { jsonArrayFrom } from 'kysely/helpers/sqlite';
 import { describe, expect, it } from 'vitest';
 import { thrown } from '../support.ts';
@@ -238,6 +238,19 @@ describe('a Kysely plugin', () => {
       'raw SQL in a select': c.select(['id', sql<string>`notes`.as('x')]),
       'raw SQL for all columns': c.select(['id', sql<string>`*`.as('x')]),
       'a raw reference': c.select(['id', sql<string>`lower(${sql.ref('notes')})`.as('x')]),
+      'an identifier in raw SQL': c.select(['id', sql<string>`${sql.id('notes')}`.as('x')]),
+      'a raw condition on an identifier': c.select('id').where(sql<boolean>`${sql.id('connections', 'notes')} = 'x'`),
+      'a raw source': db.selectFrom(sql<Row>`${sql.id('connections')}`.as('x')).selectAll(),
+      'a condition on a selected alias': c.select(['id', 'notes as n']).where('n' as 'id', '=', CANARY),
+      'an order by a selected alias': c.select(['id', 'notes as n']).orderBy('n'),
+      'a condition in another case': c.select('id').where('NOTES' as 'notes', '=', CANARY),
+      'an order in another case': c.select('id').orderBy(db.dynamic.ref('NOTES')),
+      'a column in another case, selected': c.select(['id', 'NOTES' as 'notes']),
+      'a whole row in raw SQL': db.selectFrom('connections as x').select(sql`to_jsonb(x)`.as('row')),
+      'all columns in a raw function': db.selectFrom('connections as x').select(sql`to_jsonb(x.*)`.as('row')),
+      'a whole row as an argument': db
+        .selectFrom('connections as x')
+        .select((eb) => eb.fn<string>('row_to_json', [eb.ref('x' as 'id')]).as('row')),
       'raw SQL in a condition': c.select('id').where(sql<boolean>`Connections.NOTES = 'x'`),
       'a subquery as a source': db.selectFrom(sub.as('s')).select(['s.id', 's.notes']),
       'all of a subquery': db.selectFrom(bare.selectFrom('connections').selectAll().as('s')).selectAll(),
@@ -309,11 +322,47 @@ describe('a Kysely plugin', () => {
       expect([what, await codeOf(() => statement.execute()).catch(() => 'none')]).toEqual([what, REFUSED]);
     }
     expect(await codeOf(() => sql`SELECT * FROM connections`.execute(db))).toBe(REFUSED);
+    const named = sql`UPDATE ${sql.id('connections')} SET ${sql.id('notes')} = ${CANARY}`;
+    expect(await codeOf(() => named.execute(db))).toBe(REFUSED);
     expect(await codeOf(() => sql`UPDATE ${sql.table('connections')} SET notes = ${CANARY}`.execute(db))).toBe(REFUSED);
     expect(await sql`SELECT 1 AS one`.execute(db)).toMatchObject({ rows: [{ one: 1 }] });
     expect((await sql`SELECT * FROM connections`.execute(db.withoutPlugins())).rows).toHaveLength(2);
     expect(raw.row('a')).toEqual(before);
     raw.expectNoCanary();
+  });
+
+  it('refuses an insert inside another statement that names no columns', () => {
+    const plugin = kyselyEncryption({ tables: { connections: { columns: { notes: notesCodec() } } } });
+    const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool: {} as never }), plugins: [plugin] });
+    const query = db
+      .with('s', (qb) => qb.insertInto('connections').expression(qb.selectFrom('copies').selectAll() as never))
+      .selectFrom('copies')
+      .select('id');
+    expect(thrown(() => query.compile()).code).toBe(REFUSED);
+  });
+
+  it('keeps queries apart that are built from one beginning, one after the other and at once', async () => {
+    const { db } = await filled();
+    const base = db.selectFrom('connections').where('id', '=', 'a');
+    const queries = [
+      base.select(['id', 'notes']),
+      base.select((eb) => eb.fn.countAll<number>().as('n')),
+      base.select(['id', 'credentials']),
+      base.select(['id', 'notes as n', 'credentials as c']),
+      base.select(['id', 'name']),
+      base.select(['id', 'credentials']).select('notes'),
+    ];
+    const expected = [
+      { id: 'a', notes: 'of a' },
+      { n: 1 },
+      { id: 'a', credentials },
+      { id: 'a', n: 'of a', c: credentials },
+      { id: 'a', name: 'one' },
+      { id: 'a', credentials, notes: 'of a' },
+    ];
+    const read = (query: { executeTakeFirst(): Promise<unknown> }) => query.executeTakeFirst();
+    expect(await Promise.all(queries.map(read))).toEqual(expected);
+    for (const [index, query] of queries.entries()) expect(await read(query)).toEqual(expected[index]);
   });
 
   it('refuses rows in which another plugin renamed a column', async () => {
@@ -384,6 +433,11 @@ describe('a Kysely plugin', () => {
     await mixed.db.insertInto('connections').values({ id: 'c', credentials }).execute();
     const all = await mixed.db.selectFrom('connections').selectAll().execute();
     expect(all.map((row) => row.credentials)).toEqual([credentials, credentials, credentials]);
+  });
+
+  it('is not made for a table with its schema, which no query would match', () => {
+    const tables = { 'main.connections': { columns: { notes: notesCodec() } } };
+    expect(thrown(() => kyselyEncryption({ tables })).code).toBe('ERR_COLUMN_INVALID_ARGUMENT');
   });
 
   it('is not made without tables', () => {

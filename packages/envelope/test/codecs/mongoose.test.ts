@@ -46,6 +46,20 @@ function cast(query: unknown): unknown {
   const { _castUpdate: castUpdate } = query as CastQuery;
   return castUpdate.call(query, (query as CastQuery).getUpdate(), false);
 }
+/** What a model hands to the driver from now on. */
+function sentBy(rows: { readonly collection: object }): () => readonly unknown[] {
+  const calls: unknown[] = [];
+  const reply = { acknowledged: true, insertedCount: 1, matchedCount: 1, result: {}, getWriteErrors: () => [] };
+  for (const method of ['insertOne', 'updateOne', 'replaceOne', 'findOneAndUpdate', 'findOneAndReplace', 'bulkWrite']) {
+    Object.assign(rows.collection, {
+      [method]: (...args: unknown[]) => {
+        calls.push(method === 'bulkWrite' || method === 'insertOne' ? args[0] : args[1]);
+        return Promise.resolve(reply);
+      },
+    });
+  }
+  return () => calls;
+}
 const REFUSED = 'ERR_COLUMN_STATEMENT_REFUSED';
 const NO_KEY = 'ERR_COLUMN_ROW_KEY_MISSING';
 
@@ -135,6 +149,64 @@ describe('a Mongoose schema plugin', () => {
     }
   });
 
+  it.each(['row', 'column'] as const)(
+    'encrypts what is sent without a cast of its own, bound to the %s',
+    async (binds) => {
+      const { rows, codecs } = open({ binds });
+      const native = sentBy(rows);
+      const id = new Types.ObjectId();
+      const key = { _id: String(id) };
+      const saved = rows.hydrate({ _id: id, secret: codecs.secret.encode('old', { key }) });
+      saved.secret = CANARY;
+      const filter = { _id: String(id).toUpperCase() };
+      const given = { secret: CANARY };
+      await rows.replaceOne({ _id: id }, given);
+      await rows.replaceOne(filter, given);
+      await rows.findOneAndReplace(filter, given);
+      await rows.findOneAndUpdate(filter, given);
+      await rows.updateOne(filter, given);
+      await rows.bulkSave([saved, new rows({ _id: id, secret: CANARY })]);
+      await rows.bulkWrite([{ insertOne: { document: { _id: id, secret: CANARY } } }]);
+      expect(given).toMatchObject({ secret: CANARY });
+      expect(given).not.toHaveProperty('_id');
+      const secrets = native().flatMap((argument) => JSON.stringify(sent({ argument })).match(/kw2\.[\w.-]+/g) ?? []);
+      expect(secrets).toHaveLength(8);
+      expect(secrets.map((secret) => codecs.secret.decode(secret, { key }))).toEqual(secrets.map(() => CANARY));
+    },
+  );
+
+  it.each(['row', 'column'] as const)('is not encrypted twice, bound to the %s', async (binds) => {
+    const { rows } = open({ binds });
+    const native = sentBy(rows);
+    const id = new Types.ObjectId();
+    const row = new rows({ _id: id, secret: CANARY, credentials });
+    const stored = row.toObject();
+    for (const work of [
+      () => rows.updateOne({ _id: id }, { secret: stored.secret }),
+      () => rows.updateOne({ _id: id }, { credentials: stored.credentials }),
+      () => rows.replaceOne({ _id: id }, stored),
+      () => new rows(stored).validate(),
+      () => new rows(row).validate(),
+      () => rows.hydrate({ _id: id }).set(stored).save(),
+    ]) {
+      expect(await codeOf(work), String(work)).toBe(REFUSED);
+    }
+    expect(native()).toEqual([]);
+  });
+
+  it('refuses updates where another path has taken the place of one that encrypts', async () => {
+    const { rows } = open();
+    const native = sentBy(rows);
+    const child = rows.discriminator('Child', new Schema({ secret: String }));
+    Object.assign(child, { collection: rows.collection });
+    const id = new Types.ObjectId();
+    expect(await codeOf(() => child.updateOne({ _id: id }, { secret: CANARY }))).toBe(REFUSED);
+    const update = { filter: { _id: id }, update: { $set: { name: 'x', secret: CANARY } } };
+    expect(await codeOf(() => child.bulkWrite([{ updateOne: update }]))).toBe(REFUSED);
+    expect(await codeOf(() => new child({ _id: id, secret: CANARY }).save())).toBe(REFUSED);
+    expect(native()).toEqual([]);
+  });
+
   it('refuses queries that it cannot follow, before they are sent', async () => {
     const { rows } = open();
     const id = new Types.ObjectId();
@@ -144,6 +216,9 @@ describe('a Mongoose schema plugin', () => {
       () => rows.countDocuments({ 'credentials.apiKey': CANARY }),
       () => rows.find({ $expr: { $eq: ['$secret', CANARY] } }),
       () => rows.distinct('secret'),
+      () => rows.find().sort('-secret'),
+      () => rows.find().sort({ 'credentials.apiKey': 1 }),
+      () => rows.updateOne({ _id: id }, [{ $replaceWith: { $mergeObjects: ['$draft'] } }], { updatePipeline: true }),
       () => rows.deleteMany({ secret: CANARY }),
       () => rows.updateOne({ _id: id, secret: CANARY }, { name: 'x' }),
       () => rows.updateOne({ _id: id }, [{ $set: { secret: CANARY } }], { updatePipeline: true }),

@@ -2,7 +2,7 @@ import { prismaEncryption } from '@keywright/envelope/codecs/prisma';
 import { type ColumnCodecOptions, columnCodec, tenantFromContext, withContext } from '@keywright/envelope/columns';
 import { encryptCredentials } from '@keywright/envelope/compat';
 import { PrismaBetterSqlite3 } from '@prisma/adapter-better-sqlite3';
-import { DbNull, getPrismaClient, JsonNull } from '@prisma/client/runtime/client';
+import { DbNull, getPrismaClient, JsonNull, skip } from '@prisma/client/runtime/client';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { thrown } from '../support.ts';
 import { config } from './prisma/config.ts';
@@ -256,6 +256,9 @@ describe('an encrypted Prisma client', () => {
       () => db.connection.findMany({ orderBy: { secret: 'asc' } }),
       () => db.note.findMany({ orderBy: [{ connection: { secret: 'asc' } }] }),
       () => db.connection.findMany({ distinct: ['secret'] }),
+      () => db.part.findMany({ where: { a_data: { a: 'x', data: Buffer.from('x') } } }),
+      () => db.connection.findMany({ orderBy: { _relevance: { fields: ['secret'], search: 'x', sort: 'asc' } } }),
+      () => db.connection.groupBy({ by: ['name'], orderBy: { _max: { secret: 'asc' } } }),
       () => db.connection.groupBy({ by: ['secret'] }),
       () => db.connection.groupBy({ by: ['name'], _max: { secret: true } }),
       () => db.connection.aggregate({ _min: { secret: true } }),
@@ -274,6 +277,47 @@ describe('an encrypted Prisma client', () => {
     expect(await db.$queryRaw`SELECT ${'connections'} AS one`).toEqual([{ one: 'connections' }]);
     expect(await bare.$queryRaw`SELECT secret FROM connections`).toHaveLength(2);
     expect(await db.connection.count({ select: { secret: true } })).toEqual({ secret: 2 });
+  });
+
+  it('takes no key from what a condition excludes', async () => {
+    const { raw, db } = await filled();
+    const before = [stored(raw, 'a'), stored(raw, 'b')];
+    for (const where of [{ NOT: { id: 'a' } }, { AND: { id: 'a' } }, { OR: [{ id: 'a' }] }]) {
+      expect(await codeOf(() => db.connection.updateMany({ where, data: { secret: CANARY } }))).toBe(NO_KEY);
+    }
+    expect([stored(raw, 'a'), stored(raw, 'b')]).toEqual(before);
+  });
+
+  it('leaves what is skipped as it was', async () => {
+    const { raw, db } = await filled();
+    const changed = await db.connection.update({ where: { id: 'a' }, data: { credentials: skip, secret: skip } });
+    expect(changed).toMatchObject({ credentials: null, secret: 'of a' });
+    expect(stored(raw, 'a').credentials).toBeNull();
+  });
+
+  it('finds null as Prisma spells it in JSON fields', async () => {
+    const { db } = await filled();
+    await db.connection.update({ where: { id: 'b' }, data: { credentials } });
+    const find = (filter: object) => db.connection.findMany({ where: { credentials: filter }, select: { id: true } });
+    expect(await find({ equals: DbNull })).toEqual([{ id: 'a' }]);
+    expect(await find({ not: DbNull })).toEqual([{ id: 'b' }]);
+  });
+
+  it('refuses to guess whether `data` is a field of a related row or all of them', async () => {
+    const { raw, json, secret } = open();
+    const changed = structuredClone(config.runtimeDataModel) as unknown as {
+      models: Record<string, { fields: object[] }>;
+    };
+    changed.models.Connection?.fields.push({ name: 'data', kind: 'scalar', type: 'Json' });
+    const PrismaClient = getPrismaClient({ ...config, runtimeDataModel: changed as never }) as unknown as new (
+      options: object,
+    ) => Client;
+    const bare = new PrismaClient({ adapter: new PrismaBetterSqlite3({ url: `file:${raw.file}` }) });
+    onTestFinished(() => bare.$disconnect());
+    const columns = { credentials: json, secret };
+    const db = prismaEncryption(bare, { models: { Connection: { columns } } });
+    const update = { data: { secret: CANARY } };
+    expect(await codeOf(() => db.note.update({ where: { id: 'n' }, data: { connection: { update } } }))).toBe(REFUSED);
   });
 
   it('binds the tenant of the row', async () => {

@@ -1,6 +1,6 @@
 import { typeormTransformer } from '@keywright/envelope/codecs/typeorm';
 import { type ColumnCodecOptions, tenantFromContext, withContext } from '@keywright/envelope/columns';
-import { DataSource, EntitySchema, type Repository } from 'typeorm';
+import { DataSource, EntitySchema, IsNull, Not, type Repository } from 'typeorm';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { thrown } from '../support.ts';
 import { CANARY, type Credentials, codeOf, credentials, credentialsCodec, notesCodec, Raw, V1 } from './support.ts';
@@ -64,6 +64,16 @@ describe('a TypeORM transformer', () => {
     await rows.save({ ...(await rows.findOneByOrFail({ id: 'a' })), name: 'new' });
     expect(raw.row('a').credentials).not.toBe(before);
     expect(await rows.findOneByOrFail({ id: 'a' })).toMatchObject({ name: 'new', credentials });
+  });
+
+  it('is not asked about SQL in place of a value, nor about conditions, as its documentation says', async () => {
+    const { rows } = await open();
+    await rows.save({ id: 'a', notes: CANARY });
+    expect(await rows.countBy({ notes: CANARY })).toBe(0);
+    expect(await rows.countBy({ notes: Not(CANARY) })).toBe(1);
+    expect(await rows.countBy({ notes: Not(IsNull()) })).toBe(1);
+    await rows.update({ id: 'a' }, { notes: () => "'clear'" } as never);
+    expect(await codeOf(() => rows.find())).toBe('ERR_COLUMN_PLAINTEXT_REFUSED');
   });
 
   it('does not see that two rows were swapped', async () => {

@@ -1,21 +1,24 @@
-import { mentions } from '../sql-text.ts';
+import { mentions, mentionsRow } from '../sql-text.ts';
 import { childOf, childrenOf, columnOf, fieldOf, listOf, type Node, nameOf, qualifierOf } from './node.ts';
 import { refusal } from './refusal.ts';
 import { type Names, type Source, scopeOf, type Tables } from './scope.ts';
 
 /** `*` as a list of columns, not as a factor. */
-const ALL = /(?:^|[\s,.])\*\s*(?:$|,|\sfrom\s)/i;
+const ALL = /(?:^|[\s,])\*\s*(?:$|,|\sfrom\s)|\.\s*\*/i;
 
 /** Refuses whatever touches an encrypted column and is not accounted for. */
 export class Guard {
   readonly #tables: Tables;
   readonly #names: Names;
   readonly #understood: ReadonlySet<Node>;
+  readonly #renamed: ReadonlySet<string>;
 
-  constructor(tables: Tables, names: Names, understood: ReadonlySet<Node>) {
+  /** @param renamed names that the statement gives to encrypted columns, which its conditions could use */
+  constructor(tables: Tables, names: Names, understood: ReadonlySet<Node>, renamed: ReadonlySet<string>) {
     this.#tables = tables;
     this.#names = names;
     this.#understood = understood;
+    this.#renamed = renamed;
   }
 
   /** @throws ColumnError `ERR_COLUMN_STATEMENT_REFUSED` */
@@ -30,11 +33,13 @@ export class Guard {
     if (node.kind === 'SelectionNode' && this.#understood.has(childOf(node, 'selection') as Node)) return;
     if (node.kind === 'SelectionNode') this.#checkAll(childOf(node, 'selection') as Node, scope);
     if (isNullCheck(node) || isRowCount(node)) return;
+    if (node.kind === 'InsertQueryNode') this.#checkInsert(node);
     if (node.kind.endsWith('FunctionNode')) this.#checkRows(node);
     const column = columnOf(node);
     if (column !== undefined && !this.#understood.has(column)) {
       const name = nameOf(column) ?? '';
-      if (this.#names.encrypts(name, qualifierOf(node))) throw refusal(undefined, name, 'reference');
+      const renamed = qualifierOf(node) === undefined && this.#renamed.has(name);
+      if (renamed || this.#names.encrypts(name, qualifierOf(node))) throw refusal(undefined, name, 'reference');
     }
     if (column !== undefined) return;
     for (const child of childrenOf(node)) this.#check(child, scope);
@@ -54,9 +59,18 @@ export class Guard {
   /** A function of whole rows, such as `json_agg(table)`, has what is in them. */
   #checkRows(call: Node): void {
     for (const argument of childrenOf(call)) {
-      const name = argument.kind === 'TableNode' ? nameOf(argument) : undefined;
-      if (name !== undefined && this.#names.hasEncrypted(name)) throw refusal(undefined, '*', 'function of rows');
+      const row = argument.kind === 'TableNode' || (columnOf(argument) !== undefined && !qualifierOf(argument));
+      const name = row ? nameOf(columnOf(argument) ?? argument) : undefined;
+      if (name !== undefined && this.#names.rows.includes(name)) throw refusal(undefined, '*', 'function of rows');
     }
+  }
+
+  /** Without columns, one that is a part of another statement would fill them all as they come. */
+  #checkInsert(node: Node): void {
+    const [target] = scopeOf(this.#tables, node);
+    const values = childOf(node, 'values');
+    if (target?.columns === undefined || values === undefined || listOf(node, 'columns').length > 0) return;
+    throw refusal(undefined, '*', 'insert without columns');
   }
 
   /** SQL text is not parsed. Where it names an encrypted table or column, or all columns, it could do anything. */
@@ -64,6 +78,7 @@ export class Guard {
     const names = [...this.#tables.keys()];
     for (const { codecs } of this.#names.mentioned) names.push(...codecs.keys());
     for (const name of names) if (mentions(text, name)) throw refusal(undefined, name, 'raw');
+    for (const name of this.#names.rows) if (mentionsRow(text, name)) throw refusal(undefined, '*', 'raw');
     if (this.#names.mentioned.size > 0 && ALL.test(text)) throw refusal(undefined, '*', 'raw');
   }
 }

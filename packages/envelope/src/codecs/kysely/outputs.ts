@@ -31,8 +31,28 @@ export class Outputs {
     return this.#encrypted.size === 0;
   }
 
-  decode(row: Row): Row {
-    const decoded: Record<string, unknown> = { ...row };
+  /** Names that encrypted columns were given here. */
+  get renamed(): ReadonlySet<string> {
+    return new Set([...this.#encrypted].filter(([name, { column }]) => name !== column).map(([name]) => name));
+  }
+
+  /** The same for queries that give the same columns under the same names. */
+  get signature(): string {
+    const places = [...this.#places.values()].map((place) => Array.from(place));
+    return JSON.stringify([
+      [...this.#encrypted].map(([name, { source, column }]) => [name, source.alias, column]),
+      places,
+    ]);
+  }
+
+  /** Whether a row has everything that is to be decrypted. */
+  fits(row: Row): boolean {
+    return [...this.#encrypted.keys()].every((name) => Object.hasOwn(row, name));
+  }
+
+  /** @param known what is known of the row already */
+  decode(row: Row, known: Row = row): Row {
+    const decoded: Record<string, unknown> = { ...known };
     for (const [name, { source, column }] of this.#encrypted) {
       const columns = source.columns as EncryptedColumns;
       // Another plugin renamed it: what stands under its new name would go out as it is stored.
@@ -61,6 +81,7 @@ export class Outputs {
     const name = nameOf(column);
     if (column === undefined || name === undefined || source?.columns === undefined) return;
     if (selection.kind === 'AliasNode' && alias === undefined) return;
+    if (!source.columns.codecs.has(name) && source.columns.hasSpelling(name)) return;
     understood(column);
     this.#output(source, name, alias ?? name);
   }

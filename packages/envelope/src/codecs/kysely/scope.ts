@@ -1,4 +1,4 @@
-import type { EncryptedColumns } from '../encrypted-columns.ts';
+import { type EncryptedColumns, sameSpelling } from '../encrypted-columns.ts';
 import { childOf, childrenOf, fieldOf, listOf, type Node, nameOf } from './node.ts';
 import { refusal } from './refusal.ts';
 
@@ -46,7 +46,7 @@ export class Names {
   /** Whether a column, so qualified, could be an encrypted one. */
   encrypts(column: string, qualifier: string | undefined): boolean {
     const known = qualifier === undefined ? undefined : this.#byName.get(qualifier);
-    for (const columns of known ?? this.mentioned) if (columns?.codecs.has(column)) return true;
+    for (const columns of known ?? this.mentioned) if (columns?.hasSpelling(column)) return true;
     return false;
   }
 
@@ -56,11 +56,18 @@ export class Names {
     return known === undefined ? this.mentioned.size > 0 : [...known].some((columns) => columns !== undefined);
   }
 
+  /** Everything that stands for a whole row of a table with encrypted columns. */
+  get rows(): readonly string[] {
+    return [...this.#byName.keys()].filter((name) => this.hasEncrypted(name));
+  }
+
   #collect(tables: Tables, node: Node): void {
     if (node.kind === 'AliasNode' || node.kind === 'TableNode') this.#add(sourceOf(tables, node));
     if (node.kind === 'TableNode') this.#refuseSpelling(tables, node);
     if (node.kind === 'RawNode') this.raws.push((fieldOf(node, 'sqlFragments') as readonly string[]).join('?'));
     for (const child of childrenOf(node)) {
+      // `sql.id()`: a part of the text, whatever it names.
+      if (node.kind === 'RawNode') this.raws.push(nameOf(child) ?? '');
       // The table of a reference is the name that a source was given.
       if (node.kind === 'ReferenceNode' && child.kind === 'TableNode') continue;
       this.#collect(tables, child);
@@ -73,7 +80,7 @@ export class Names {
     if (tables.has(name)) return;
     for (const [table, columns] of tables) {
       const [column] = columns.codecs.keys();
-      if (table.toLowerCase() === name.toLowerCase()) throw refusal(columns, column ?? table, 'another spelling');
+      if (sameSpelling(table, name)) throw refusal(columns, column ?? table, 'another spelling');
     }
   }
 

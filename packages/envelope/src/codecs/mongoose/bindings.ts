@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ColumnCodec, ColumnPlace } from '../../columns/column-codec.ts';
 import type { EncryptedColumns } from '../encrypted-columns.ts';
-import { refusal } from './checks.ts';
+import { isOwn, refusal } from './checks.ts';
 
 /** What is used of a document. */
 export interface StoredDocument {
@@ -35,6 +35,7 @@ export class Bindings {
     const id = this.#idNow(document) ?? randomUUID();
     const failed = mapOf(this.#failed, document);
     try {
+      if (isOwn(codec, value, this.#placeOf(id))) throw refusal(this.#columns, path, 'encrypted already');
       const stored = codec.encode(value, this.#placeOf(id));
       failed.delete(path);
       mapOf(this.#bound, document).set(path, { stored, id });

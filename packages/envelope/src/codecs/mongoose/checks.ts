@@ -1,3 +1,4 @@
+import type { ColumnCodec, ColumnPlace } from '../../columns/column-codec.ts';
 import { ColumnError } from '../../errors.ts';
 import type { EncryptedColumns, Row } from '../encrypted-columns.ts';
 
@@ -5,6 +6,8 @@ type Fields = Readonly<Record<string, unknown>>;
 
 const LISTS: ReadonlySet<string> = new Set(['$and', '$or', '$nor']);
 const SETS: ReadonlySet<string> = new Set(['$set', '$setOnInsert']);
+/** Stages that put whole documents in the place of others. */
+const REPLACES = ['$replaceRoot', '$replaceWith'] as const;
 
 /** @throws ColumnError `ERR_COLUMN_STATEMENT_REFUSED` for a condition on an encrypted path other than for null */
 export function checkFilter(columns: EncryptedColumns, filter: unknown): void {
@@ -22,7 +25,7 @@ export function checkFilter(columns: EncryptedColumns, filter: unknown): void {
  * @throws ColumnError `ERR_COLUMN_STATEMENT_REFUSED`, and what `ColumnCodec.encode` throws
  */
 export function checkUpdate(columns: EncryptedColumns, update: unknown, known: Row): void {
-  if (Array.isArray(update)) checkText(columns, update, 'pipeline');
+  if (Array.isArray(update)) checkPipeline(columns, update);
   for (const [operator, value] of Array.isArray(update) ? [] : entriesOf(update)) {
     if (!operator.startsWith('$')) checkSet(columns, operator, value, known);
     else if (SETS.has(operator)) for (const [name, each] of entriesOf(value)) checkSet(columns, name, each, known);
@@ -30,11 +33,41 @@ export function checkUpdate(columns: EncryptedColumns, update: unknown, known: R
   }
 }
 
+/** Refuses a sort by an encrypted path, which would be by its ciphertexts. */
+export function checkSort(columns: EncryptedColumns, sort: unknown): void {
+  const names = sort instanceof Map ? [...sort.keys()] : entriesOf(sort).map(([name]) => name);
+  for (const name of names) {
+    const path = pathOf(columns, String(name));
+    if (path !== undefined) throw refusal(columns, path, 'sort');
+  }
+}
+
+function checkPipeline(columns: EncryptedColumns, stages: readonly unknown[]): void {
+  checkText(columns, stages, 'pipeline');
+  const [path] = columns.codecs.keys();
+  const replaces = stages.some((stage) => entriesOf(stage).some(([name]) => REPLACES.includes(name as never)));
+  if (replaces) throw refusal(columns, path ?? '', 'pipeline');
+}
+
 function checkSet(columns: EncryptedColumns, name: string, value: unknown, known: Row): void {
   const path = pathOf(columns, name);
   if (path === undefined) return;
   if (path !== name) throw refusal(columns, path, 'a part of a value');
+  if (isOwn(columns.codecs.get(path), value, columns.placeOf(known))) throw refusal(columns, path, 'encrypted already');
   columns.encode({ [path]: value }, known);
+}
+
+/** Whether a value is what is stored in this very place, as `toObject()` gives it. Encrypted again, it would be read as it. */
+export function isOwn(codec: ColumnCodec<unknown> | undefined, value: unknown, place: ColumnPlace): boolean {
+  if (codec === undefined || (typeof value !== 'string' && typeof value !== 'object')) return false;
+  const form = codec.inspect(value);
+  if (form.state !== 'encrypted' || form.version === 1) return false;
+  try {
+    codec.decode(value, place);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function checkOther(columns: EncryptedColumns, operator: string, value: unknown): void {

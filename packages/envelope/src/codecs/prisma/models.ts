@@ -75,6 +75,12 @@ export function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
 }
 
+/** `Prisma.DbNull` and `Prisma.JsonNull`, which are objects. */
+export function isNullOfPrisma(value: unknown): boolean {
+  if (!isFields(value)) return false;
+  return Object.getOwnPropertySymbols(value).some(({ description }) => description === 'prisma.objectEnumValue');
+}
+
 /** One or many, as Prisma takes most things. */
 export function eachOf(value: unknown): readonly Fields[] {
   return (Array.isArray(value) ? value : [value]).filter(isFields);

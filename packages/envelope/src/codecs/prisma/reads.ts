@@ -1,5 +1,5 @@
 import { ColumnError } from '../../errors.ts';
-import { eachOf, type Fields, isFields, type ModelInfo, type Models, targetOf } from './models.ts';
+import { eachOf, type Fields, isFields, isNullOfPrisma, type ModelInfo, type Models, targetOf } from './models.ts';
 import { refusal } from './refusal.ts';
 
 const LISTS: ReadonlySet<string> = new Set(['AND', 'OR', 'NOT']);
@@ -36,7 +36,13 @@ export function checkFilter(models: Models, model: ModelInfo, filter: Fields): v
     const target = targetOf(models, model, field);
     if (target !== undefined) checkRelationFilter(models, target, value);
     else if (model.columns?.codecs.has(field) && !isNullCheck(value)) throw refusal(model, field, 'where');
+    else if (isCompound(model, field) && isFields(value)) checkFilter(models, model, value);
   }
+}
+
+/** Whether a name in a `where` is that of a key of several fields. */
+export function isCompound(model: ModelInfo, name: string): boolean {
+  return !LISTS.has(name) && !model.fields.has(name);
 }
 
 function checkRelationFilter(models: Models, target: ModelInfo, value: unknown): void {
@@ -50,8 +56,16 @@ function checkRelationFilter(models: Models, target: ModelInfo, value: unknown):
 function checkOrder(models: Models, model: ModelInfo, order: Fields): void {
   for (const [field, value] of Object.entries(order)) {
     if (model.columns?.codecs.has(field)) throw refusal(model, field, 'orderBy');
+    if (AGGREGATES.includes(field)) for (const each of eachOf(value)) checkOrder(models, model, each);
+    if (field === '_relevance') for (const each of eachOf(value)) checkRelevance(model, each);
     const target = targetOf(models, model, field);
     if (target !== undefined) for (const each of eachOf(value)) checkOrder(models, target, each);
+  }
+}
+
+function checkRelevance(model: ModelInfo, { fields }: Fields): void {
+  for (const field of Array.isArray(fields) ? fields : [fields]) {
+    if (model.columns?.codecs.has(String(field))) throw refusal(model, String(field), 'orderBy');
   }
 }
 
@@ -85,7 +99,9 @@ function isNullCheck(value: unknown): boolean {
   if (value === null || value === undefined) return true;
   return (
     isFields(value) &&
-    Object.entries(value).every(([name, other]) => ['equals', 'not'].includes(name) && other === null)
+    Object.entries(value).every(
+      ([name, other]) => ['equals', 'not'].includes(name) && (other === null || isNullOfPrisma(other)),
+    )
   );
 }
 

@@ -1,13 +1,14 @@
 import type { ColumnCodec } from '../../columns/column-codec.ts';
-import { eachOf, type Fields, isFields, type ModelInfo, type Models, targetOf } from './models.ts';
-import { checkFilter } from './reads.ts';
+import { eachOf, type Fields, isFields, isNullOfPrisma, type ModelInfo, type Models, targetOf } from './models.ts';
+import { checkFilter, isCompound } from './reads.ts';
 import { refusal } from './refusal.ts';
 
 /** What a `where` says of the key of a row: `{ id }`, `{ id: { equals } }`, `{ a_b: { a, b } }`. */
 export function keyIn(model: ModelInfo, where: unknown): Fields {
   const known: Record<string, unknown> = {};
   if (model.columns === undefined || !isFields(where)) return known;
-  const compound = Object.entries(where).filter(([name, value]) => !model.fields.has(name) && isFields(value));
+  // Not `NOT` and its like, which say what a row is not, or may be.
+  const compound = Object.entries(where).filter(([name, value]) => isCompound(model, name) && isFields(value));
   const tenant = model.columns.tenant === undefined ? [] : [model.columns.tenant];
   for (const field of [...model.columns.key, ...tenant]) {
     for (const source of [where, ...compound.map(([, value]) => value as Fields)]) {
@@ -39,6 +40,7 @@ function encodeData(models: Models, model: ModelInfo, data: Fields, known: Field
     const codec = model.columns?.codecs.get(field);
     const target = targetOf(models, model, field);
     if (target !== undefined && isFields(value)) row[field] = encodeNested(models, target, value);
+    else if (codec !== undefined && isSkip(value)) continue;
     else if (codec !== undefined && isNullOfPrisma(value)) nulls[field] = value;
     else row[field] = codec === undefined ? value : unset(model, field, codec, value);
   }
@@ -52,10 +54,9 @@ function unset(model: ModelInfo, field: string, codec: ColumnCodec<unknown>, val
   throw refusal(model, field, 'update');
 }
 
-/** `Prisma.DbNull` and `Prisma.JsonNull`, which are objects. */
-function isNullOfPrisma(value: unknown): boolean {
-  if (!isFields(value)) return false;
-  return Object.getOwnPropertySymbols(value).some(({ description }) => description === 'prisma.objectEnumValue');
+/** `Prisma.skip`, an object that says that there is no value. */
+function isSkip(value: unknown): boolean {
+  return isFields(value) && Object.keys(value).length === 0 && typeof value.ifUndefined === 'function';
 }
 
 function encodeNested(models: Models, model: ModelInfo, operations: Fields): Fields {
@@ -107,7 +108,11 @@ export function encodeWhole(models: Models, model: ModelInfo, args: Fields): Fie
   };
 }
 
-/** A related row that there is only one of is updated by its data alone. */
+/** A related row that there is only one of is updated by its data alone, or by what has it in `data`. */
 function isWrapped(model: ModelInfo, given: Fields): boolean {
-  return isFields(given.data) && (isFields(given.where) || !model.fields.has('data'));
+  if (!isFields(given.data)) return false;
+  if (isFields(given.where) || !model.fields.has('data')) return true;
+  // Of a field named `data`, or of all fields: Prisma's answer is not ours to guess.
+  if (model.columns !== undefined) throw refusal(model, 'data', 'update');
+  return false;
 }
