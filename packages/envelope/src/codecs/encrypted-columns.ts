@@ -1,7 +1,7 @@
 import type { ColumnCodec, ColumnPlace } from '../columns/column-codec.ts';
+import { ColumnError } from '../columns/errors.ts';
 import { invalid } from '../columns/options.ts';
 import { isName } from '../columns/place.ts';
-import { ColumnError } from '../errors.ts';
 import { describe } from '../keywright-error.ts';
 
 /** The encrypted columns of one table, as an adapter that sees rows is told of them. */

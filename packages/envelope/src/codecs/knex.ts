@@ -1,7 +1,7 @@
 import type { ColumnCodec } from '../columns/column-codec.ts';
+import { ColumnError } from '../columns/errors.ts';
 import { invalid } from '../columns/options.ts';
 import { isName } from '../columns/place.ts';
-import { ColumnError } from '../errors.ts';
 import { describe } from '../keywright-error.ts';
 import { EncryptedColumns, type EncryptedTable, type Row } from './encrypted-columns.ts';
 

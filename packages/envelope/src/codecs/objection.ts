@@ -1,4 +1,4 @@
-import { ColumnError } from '../errors.ts';
+import { ColumnError } from '../columns/errors.ts';
 import { EncryptedColumns, type EncryptedTable, type Row, refuseExpression } from './encrypted-columns.ts';
 
 export type { EncryptedTable } from './encrypted-columns.ts';

@@ -1,5 +1,5 @@
 import { readEnvelope } from '../envelope.ts';
-import { ColumnError, type ColumnErrorCode, EnvelopeError } from '../errors.ts';
+import { EnvelopeError } from '../errors.ts';
 import { sealV1 } from '../formats/v1.ts';
 import { inspectEnvelope } from '../inspect.ts';
 import type { JsonInput, JsonValue } from '../json.ts';
@@ -7,6 +7,7 @@ import { toJson } from '../json.ts';
 import { usableEntry } from '../keyring.ts';
 import { Buffer } from '../runtime/node.ts';
 import type { ColumnCodec, ColumnCodecOptions, ColumnPlace, StoredForm } from './column-codec.ts';
+import { ColumnError, type ColumnErrorCode } from './errors.ts';
 import { type CheckedOptions, checkOptions } from './options.ts';
 import { bytesForm, fromBytes, fromJson, fromText, textForm } from './payload.ts';
 import { contextOf } from './place.ts';

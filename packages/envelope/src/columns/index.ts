@@ -1,4 +1,3 @@
-export { ColumnError, type ColumnErrorCode } from '../errors.ts';
 export type {
   ColumnCodec,
   ColumnCodecOptions,
@@ -9,4 +8,5 @@ export type {
   StoredForm,
 } from './column-codec.ts';
 export { columnCodec } from './define-codec.ts';
+export { ColumnError, type ColumnErrorCode } from './errors.ts';
 export { type ColumnScope, tenantFromContext, withContext } from './tenant-context.ts';

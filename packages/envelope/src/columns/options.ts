@@ -1,7 +1,7 @@
-import { ColumnError } from '../errors.ts';
 import { usableEntry } from '../keyring.ts';
 import { describe } from '../keywright-error.ts';
 import type { ColumnCodecOptions } from './column-codec.ts';
+import { ColumnError } from './errors.ts';
 import { isName } from './place.ts';
 
 /** Options with their defaults, checked against each other, frozen. */

@@ -1,7 +1,7 @@
 import type { EncryptionContext } from '../context.ts';
-import { ColumnError } from '../errors.ts';
 import { describe } from '../keywright-error.ts';
 import type { ColumnPlace } from './column-codec.ts';
+import { ColumnError } from './errors.ts';
 import type { CheckedOptions } from './options.ts';
 
 /** Stands before every column of a primary key, so that none can be taken for `table`, `column`, `kind` or `tenant`. */

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { ColumnError } from '../errors.ts';
 import { describe } from '../keywright-error.ts';
+import { ColumnError } from './errors.ts';
 import { isName } from './place.ts';
 
 /** What hooks that see only a value are told of the request they serve. */

@@ -1,4 +1,4 @@
-import { ColumnError } from '../../errors.ts';
+import { ColumnError } from '../../columns/errors.ts';
 import type { EncryptedColumns, Row } from '../encrypted-columns.ts';
 import { childOf, columnOf, type Node, nameOf, qualifierOf } from './node.ts';
 import { refusal } from './refusal.ts';

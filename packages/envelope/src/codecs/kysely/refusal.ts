@@ -1,4 +1,4 @@
-import { ColumnError } from '../../errors.ts';
+import { ColumnError } from '../../columns/errors.ts';
 import type { EncryptedColumns } from '../encrypted-columns.ts';
 
 /** @param reason what of the statement is in the way: a constant of this adapter or the kind of a node */

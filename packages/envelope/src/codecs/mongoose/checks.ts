@@ -1,5 +1,5 @@
 import type { ColumnCodec, ColumnPlace } from '../../columns/column-codec.ts';
-import { ColumnError } from '../../errors.ts';
+import { ColumnError } from '../../columns/errors.ts';
 import type { EncryptedColumns, Row } from '../encrypted-columns.ts';
 
 type Fields = Readonly<Record<string, unknown>>;

@@ -1,4 +1,4 @@
-import { ColumnError } from '../../errors.ts';
+import { ColumnError } from '../../columns/errors.ts';
 import { eachOf, type Fields, isFields, isNullOfPrisma, type ModelInfo, type Models, targetOf } from './models.ts';
 import { refusal } from './refusal.ts';
 

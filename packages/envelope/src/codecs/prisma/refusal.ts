@@ -1,4 +1,4 @@
-import { ColumnError } from '../../errors.ts';
+import { ColumnError } from '../../columns/errors.ts';
 import type { ModelInfo } from './models.ts';
 
 export function refusal(model: ModelInfo | undefined, field: string, operation: string): ColumnError {
