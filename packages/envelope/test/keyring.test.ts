@@ -84,7 +84,7 @@ describe('createKeyring', () => {
   );
 });
 
-describe('createKeyring', () => {
+describe('what a keyring is made of', () => {
   it.each<[string, unknown]>([
     ['nothing', undefined],
     ['no keys', { activeKid: 'v1' }],
