@@ -247,7 +247,7 @@ export class Keyring implements KeyWrapper {
     return this.#find(kid).state;
   }
 
-  /** Version 1 envelopes made under a key, the count it started with included. */
+  /** Version 1 envelopes made under a key, the count it started with included. @throws KeyringError `ERR_KEYRING_KID_UNKNOWN` */
   v1Uses(kid: string): number {
     return this.#find(kid).v1Uses;
   }
@@ -255,13 +255,16 @@ export class Keyring implements KeyWrapper {
   /**
    * Adds a key as decrypt-only. Every process must be able to read with it before any process writes with it.
    * @throws KeyringError `ERR_KEYRING_KID_DUPLICATE`, also for the id of a destroyed key; `ERR_KEYRING_KEY_DUPLICATE`,
-   * `ERR_KEYRING_KEY_INVALID`
+   * `ERR_KEYRING_KEY_INVALID`, `ERR_KEYRING_KID_INVALID`
    */
   add(kid: string, key: string | Uint8Array): void {
     this.#put(kid, key, 'decrypt-only');
   }
 
-  /** Makes a decrypt-only key the active one; the one that was active decrypts from now on. */
+  /**
+   * Makes a decrypt-only key the active one; the one that was active decrypts from now on.
+   * @throws KeyringError `ERR_KEYRING_KID_UNKNOWN`, `ERR_KEYRING_STATE_CONFLICT` for a disabled or destroyed key
+   */
   activate(kid: string): void {
     const next = this.#find(kid);
     if (next === this.#active) return;
@@ -271,21 +274,27 @@ export class Keyring implements KeyWrapper {
     this.#active = next;
   }
 
-  /** Refuses a key until it is enabled. The active key cannot be disabled. */
+  /**
+   * Refuses a key until it is enabled.
+   * @throws KeyringError `ERR_KEYRING_KID_UNKNOWN`, `ERR_KEYRING_STATE_CONFLICT` for the active or a destroyed key
+   */
   disable(kid: string): void {
     const entry = this.#find(kid);
     this.#expect(entry, ['decrypt-only', 'disabled']);
     entry.become('disabled');
   }
 
-  /** Lets a disabled key decrypt again. */
+  /** Lets a disabled key decrypt again. Throws as {@link disable} does. */
   enable(kid: string): void {
     const entry = this.#find(kid);
     this.#expect(entry, ['disabled', 'decrypt-only']);
     entry.become('decrypt-only');
   }
 
-  /** Drops a key for good. What only it can read is gone for this process. */
+  /**
+   * Drops a key for good. What only it can read is gone for this process.
+   * @throws KeyringError `ERR_KEYRING_KID_UNKNOWN`, `ERR_KEYRING_STATE_CONFLICT` for the active key
+   */
   destroy(kid: string): void {
     const entry = this.#find(kid);
     this.#expect(entry, ['decrypt-only', 'disabled', 'destroyed']);

@@ -1,6 +1,9 @@
+import { hkdfSync } from 'node:crypto';
 import { createKeyring, type Suite } from '@keywright/envelope';
 import { loadLibsodium } from '@keywright/envelope/libsodium';
 import { xchacha20Poly1305 } from '@keywright/envelope/xchacha20-poly1305';
+import { hkdf as nobleHkdf } from '@noble/hashes/hkdf.js';
+import { sha256 } from '@noble/hashes/sha2.js';
 import { describe, expect, it } from 'vitest';
 import * as nodeRuntime from '../src/runtime/node.ts';
 import * as portableRuntime from '../src/runtime/portable.ts';
@@ -87,6 +90,29 @@ describe.skipIf(wycheproof === undefined)('Wycheproof (needs its vectors)', () =
       tally[result === 'valid' ? 'derived' : 'refused']++;
     }
     expect(tally).toEqual({ derived: 80, refused: 3 });
+  });
+
+  // What a key from a master secret is derived by, and what its own test compares it with.
+  it.each([
+    {
+      by: 'node:crypto',
+      hkdf: (ikm: Buffer, salt: Buffer, info: Buffer, length: number) =>
+        new Uint8Array(hkdfSync('sha256', ikm, salt, info, length)),
+    },
+    {
+      by: '@noble/hashes',
+      hkdf: (ikm: Buffer, salt: Buffer, info: Buffer, length: number) => nobleHkdf(sha256, ikm, salt, info, length),
+    },
+  ])('HKDF-SHA-256 by $by passes hkdf_sha256', ({ hkdf }) => {
+    const tally = { derived: 0, refused: 0 };
+    for (const { vector } of vectorsOf('hkdf_sha256')) {
+      const { ikm, salt, info, size = 0, okm, result } = vector;
+      const derive = () => hex(hkdf(unhex(ikm), unhex(salt), unhex(info), size));
+      if (result === 'valid') expect(derive(), `${vector.tcId}`).toBe(okm);
+      else expect(derive, `${vector.tcId}`).toThrow();
+      tally[result === 'valid' ? 'derived' : 'refused']++;
+    }
+    expect(tally).toEqual({ derived: 83, refused: 3 });
   });
 });
 

@@ -4,20 +4,23 @@ import { invalid } from '../columns/options.ts';
 import { isName } from '../columns/place.ts';
 import { describe } from '../keywright-error.ts';
 
-/** The encrypted columns of one table, as an adapter that sees rows is told of them. */
-export interface EncryptedTable {
+/**
+ * The encrypted columns of one table, as an adapter that sees rows is told of them. `R`, the rows' type, holds their names
+ * to those of the rows: a column misspelt here would be left in the clear.
+ */
+export interface EncryptedTable<R extends object = Record<string, unknown>> {
   /** Codecs by column, under the names that the rows have here. */
-  readonly columns: Readonly<Record<string, ColumnCodec<unknown>>>;
+  readonly columns: { readonly [C in keyof R]?: ColumnCodec<unknown> };
   /**
    * All columns of the primary key, under the names that the rows have here, which are bound too.
    * @default ['id']
    */
-  readonly key?: readonly string[] | undefined;
+  readonly key?: readonly (keyof R & string)[] | undefined;
   /**
    * Column that holds the tenant of a row. A row is then bound to what stands there, instead of its codec's tenant.
    * @default none
    */
-  readonly tenant?: string | undefined;
+  readonly tenant?: (keyof R & string) | undefined;
 }
 
 export type Row = Readonly<Record<string, unknown>>;

@@ -1,4 +1,3 @@
-import type { ColumnCodec } from '../columns/column-codec.ts';
 import { ColumnError } from '../columns/errors.ts';
 import { invalid } from '../columns/options.ts';
 import { isName } from '../columns/place.ts';
@@ -17,22 +16,10 @@ export interface KnexQuery extends PromiseLike<unknown> {
 /** `Knex` and `Knex.Transaction` fit. */
 export type KnexLike = (table: string) => KnexQuery;
 
-/** As an {@link EncryptedTable}, its names held to those of the rows: a column misspelt here would be left in the clear. */
-export interface KnexTableOptions<R extends object = Record<string, unknown>> {
+/** A table of rows `R`, as {@link knexTable} is told of it. */
+export interface KnexTableOptions<R extends object = Record<string, unknown>> extends EncryptedTable<R> {
   /** The table in the database. */
   readonly table: string;
-  /** Codecs by column, under the names that the rows have here. */
-  readonly columns: { readonly [C in keyof R]?: ColumnCodec<unknown> };
-  /**
-   * All columns of the primary key, which are bound too.
-   * @default ['id']
-   */
-  readonly key?: readonly (keyof R & string)[] | undefined;
-  /**
-   * Column that holds the tenant of a row. A row is then bound to what stands there, instead of its codec's tenant.
-   * @default none
-   */
-  readonly tenant?: (keyof R & string) | undefined;
 }
 
 /** A primary key, by column; the column of the tenant may stand beside it. */

@@ -10,10 +10,14 @@ import { encodeInsert, encodeUpdate } from './kysely/writes.ts';
 
 export type { EncryptedTable } from './encrypted-columns.ts';
 
-export interface KyselyEncryptionOptions {
+/** `DB`, the type of the database as `Kysely<DB>` has it, holds the names here to those of its tables and columns. */
+export interface KyselyEncryptionOptions<DB extends object = AnyDatabase> {
   /** Encrypted columns by table, under the names that queries use, without a schema: the name stands for all of them. */
-  readonly tables: Readonly<Record<string, EncryptedTable>>;
+  readonly tables: { readonly [T in keyof DB as WithoutSchema<T>]?: EncryptedTable<DB[T] & object> };
 }
+
+type AnyDatabase = Record<string, Record<string, unknown>>;
+type WithoutSchema<T> = T extends `${string}.${infer Name}` ? Name : T;
 
 type Rows = readonly Readonly<Record<string, unknown>>[];
 
@@ -50,6 +54,8 @@ const STATEMENTS: ReadonlySet<string> = new Set([
  * sees what is stored. Schema statements pass. Names must be the same in statement and result, so it does not work with
  * `CamelCasePlugin`, and refuses rows where a column is missing.
  *
+ * Give it the type of the database: without, a table or a column that is misspelt here is left in the clear.
+ *
  * @throws ColumnError `ERR_COLUMN_INVALID_ARGUMENT`; queries throw what `ColumnCodec` throws, and
  * `ERR_COLUMN_STATEMENT_REFUSED`
  *
@@ -67,19 +73,21 @@ const STATEMENTS: ReadonlySet<string> = new Set([
  * const codec = columnCodec({ keyring: keyringFromEnv(), table: 'connections', column: 'credentials' });
  * const db = new Kysely<Schema>({
  *   dialect: new SqliteDialect({ database: new Database('app.sqlite') }),
- *   plugins: [kyselyEncryption({ tables: { connections: { columns: { credentials: codec } } } })],
+ *   plugins: [kyselyEncryption<Schema>({ tables: { connections: { columns: { credentials: codec } } } })],
  * });
  * await db.insertInto('connections').values({ id: 'c1', credentials: { apiKey: 'sk_test_1' } }).execute();
  * await db.selectFrom('connections').selectAll().execute();
  * ```
  */
-export function kyselyEncryption(options: KyselyEncryptionOptions): KyselyEncryption {
+export function kyselyEncryption<DB extends object = AnyDatabase>(
+  options: KyselyEncryptionOptions<NoInfer<DB>>,
+): KyselyEncryption {
   const given: unknown = options?.tables;
   if (typeof given !== 'object' || given === null || Object.keys(given).length === 0) {
     throw invalid('tables', 'encrypted columns by table', describe(given));
   }
   const tables: Tables = new Map(
-    Object.entries(options.tables).map(([name, table]) => [checkTable(name), new EncryptedColumns(table)]),
+    Object.entries(given).map(([name, table]) => [checkTable(name), new EncryptedColumns(table)]),
   );
   const plans = new Plans();
   return Object.freeze({

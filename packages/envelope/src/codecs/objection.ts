@@ -34,6 +34,9 @@ interface UpdateOptions {
  * function, is handed out as it is stored. A patch that changes the key, or a tenant that is bound, leaves what was
  * encrypted before unreadable: with an instance that is refused, without one it cannot be seen.
  *
+ * A column that is misspelt here is left in the clear. Write the options as `{ … } satisfies EncryptedTable<Row>`, `Row`
+ * being the rows as the database names their columns.
+ *
  * @throws ColumnError `ERR_COLUMN_INVALID_ARGUMENT`; queries reject with what `ColumnCodec` throws, and with
  * `ERR_COLUMN_STATEMENT_REFUSED` for `raw()`, `ref()` or a subquery in place of an encrypted value
  *

@@ -63,6 +63,12 @@ class Variables {
     return value;
   }
 
+  /** As it is, blanks around it included: another program derives from all of it. */
+  needExactly(name: string): string {
+    this.need(name);
+    return String(this.#env[name]);
+  }
+
   flag(name: string): boolean {
     const value = this.get(name) ?? 'false';
     if (value !== 'true' && value !== 'false') throw refused(name, 'true or false', 'another value');
@@ -73,7 +79,7 @@ class Variables {
 type Maker = (read: Variables, options: KeySourceFromEnvOptions & { readonly kid: string | undefined }) => KeySource;
 
 const MAKERS: ReadonlyMap<string, Maker> = new Map<string, Maker>([
-  ['env', (read, options) => masterSecretSource({ ...options, secret: read.need('MASTER_SECRET') })],
+  ['env', (read, options) => masterSecretSource({ ...options, secret: read.needExactly('MASTER_SECRET') })],
   [
     'env-keys',
     (_read, { env, kid }) => {
@@ -92,7 +98,7 @@ const MAKERS: ReadonlyMap<string, Maker> = new Map<string, Maker>([
   [
     'passphrase',
     (read, options) =>
-      passphraseSource(read.need('ENCRYPTION_PASSPHRASE'), read.need('ENCRYPTION_PASSPHRASE_PARAMETERS'), options),
+      passphraseSource(read.needExactly('ENCRYPTION_PASSPHRASE'), read.need('ENCRYPTION_PASSPHRASE_PARAMETERS'), options),
   ],
   [
     'vault',

@@ -71,12 +71,14 @@ export function masterSecretSource(options: MasterSecretOptions): KeySource {
   } = checkOptions(NAME, options);
   const kid = kidOf(options);
   const info = options.info ?? `keywright/1/${kid}`;
-  if (typeof secret !== 'string' || secret.length < MIN_SECRET_LENGTH) {
-    throw configError(NAME, 'secret', `at least ${MIN_SECRET_LENGTH} characters`, describe(secret));
+  // HKDF would take a lone surrogate for U+FFFD, so that two secrets make one key.
+  if (typeof secret !== 'string' || secret.length < MIN_SECRET_LENGTH || !secret.isWellFormed()) {
+    throw configError(NAME, 'secret', `at least ${MIN_SECRET_LENGTH} characters, well formed`, describe(secret));
   }
   if (hash !== 'sha256' && hash !== 'sha512') throw configError(NAME, 'hash', 'sha256 or sha512', describe(hash));
   for (const [argument, text] of [['salt', salt] as const, ['info', info] as const]) {
-    if (typeof text !== 'string') throw configError(NAME, argument, 'a text', describe(text));
+    if (typeof text === 'string' && text.isWellFormed()) continue;
+    throw configError(NAME, argument, 'a well-formed text', describe(text));
   }
   if (logger !== undefined) checkMethods(NAME, 'logger', logger, 'warn');
   return defineSource({

@@ -1,6 +1,6 @@
 import { kyselyEncryption } from '@keywright/envelope/codecs/kysely';
 import { type ColumnCodecOptions, tenantFromContext, withContext } from '@keywright/envelope/columns';
-import { CamelCasePlugin, Kysely, PostgresDialect, SqliteDialect, sql } from 'kysely';
+import { CamelCasePlugin, type ColumnType, type Generated, Kysely, PostgresDialect, SqliteDialect, sql } from 'kysely';
 import { jsonArrayFrom } from 'kysely/helpers/sqlite';
 import { describe, expect, it } from 'vitest';
 import { thrown } from '../support.ts';
@@ -438,6 +438,30 @@ describe('a Kysely plugin', () => {
   it('is not made for a table with its schema, which no query would match', () => {
     const tables = { 'main.connections': { columns: { notes: notesCodec() } } };
     expect(thrown(() => kyselyEncryption({ tables })).code).toBe('ERR_COLUMN_INVALID_ARGUMENT');
+  });
+
+  it('holds the names of tables and columns to those of the database type, when it is compiled', () => {
+    const columns = { notes: notesCodec() };
+    const plugins = [
+      kyselyEncryption<Schema>({ tables: { connections: { columns, key: ['id', 'name'], tenant: 'tenant' } } }),
+      kyselyEncryption<{ 'app.connections': Row }>({ tables: { connections: { columns } } }),
+      kyselyEncryption<{ connections: { id: Generated<string>; notes: ColumnType<string> } }>({
+        tables: { connections: { columns } },
+      }),
+      // @ts-expect-error a table that the database does not have
+      kyselyEncryption<Schema>({ tables: { connection: { columns } } }),
+      // @ts-expect-error a column that the table does not have
+      kyselyEncryption<Schema>({ tables: { connections: { columns: { note: notesCodec() } } } }),
+      // @ts-expect-error a column of another table
+      kyselyEncryption<Schema>({ tables: { owners: { columns: { notes: notesCodec() } } } }),
+      // @ts-expect-error a key that the table does not have
+      kyselyEncryption<Schema>({ tables: { connections: { columns, key: ['uuid'] } } }),
+      // @ts-expect-error a tenant that the table does not have
+      kyselyEncryption<Schema>({ tables: { connections: { columns, tenant: 'tenantId' } } }),
+      // Without the type of the database, any name.
+      kyselyEncryption({ tables: { connection: { columns: { note: notesCodec() } } } }),
+    ];
+    expect(plugins.map(({ binds }) => binds)).toEqual(plugins.map(() => 'row'));
   });
 
   it('is not made without tables', () => {

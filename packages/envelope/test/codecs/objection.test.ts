@@ -1,4 +1,4 @@
-import { encryptedModel } from '@keywright/envelope/codecs/objection';
+import { type EncryptedTable, encryptedModel } from '@keywright/envelope/codecs/objection';
 import { type ColumnCodecOptions, tenantFromContext, withContext } from '@keywright/envelope/columns';
 import knex from 'knex';
 import { Model, raw as rawSql, ref, snakeCaseMappers } from 'objection';
@@ -155,5 +155,14 @@ describe('an Objection model', () => {
     expect(await codeOf(() => strict.rows.query().findById('b'))).toBe('ERR_COLUMN_V1_REFUSED');
     await mixed.rows.query().insert({ id: 'c', credentials });
     expect((await mixed.rows.query()).map((row) => row.credentials)).toEqual([credentials, credentials, credentials]);
+  });
+
+  it('takes options whose names are held to those of the rows, when it is compiled', () => {
+    type Row = { id: string; tenant: string; notes: string | null };
+    const notes = notesCodec();
+    const right = encryptedModel(Model, { columns: { notes }, tenant: 'tenant' } satisfies EncryptedTable<Row>);
+    // @ts-expect-error a column that the rows do not have
+    const wrong = encryptedModel(Model, { columns: { note: notes } } satisfies EncryptedTable<Row>);
+    expect([right.binds, wrong.binds]).toEqual(['row', 'row']);
   });
 });

@@ -2,7 +2,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { generateKeyBase64 } from '@keywright/envelope';
-import { keySourceFromEnv, loadKeyring, makePassphraseParameters } from '@keywright/envelope/sources';
+import {
+  keySourceFromEnv,
+  loadKeyring,
+  makePassphraseParameters,
+  masterSecretSource,
+} from '@keywright/envelope/sources';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { rejection, shown } from './support.ts';
 import { TOKEN, type VaultServer, vaultServer } from './vault-server.ts';
@@ -107,6 +112,16 @@ describe('ENCRYPTION_KEY_SOURCE', () => {
     ['aws-ssm', 'aws-ssm', { AWS_ENCRYPTION_PARAMETER_NAME: 'key', AWS_REGION: 'us-east-1' }],
   ])('%s is the source %s', (selector, name, variables) => {
     expect(keySourceFromEnv({ env: { ENCRYPTION_KEY_SOURCE: selector, ...variables } }).name).toBe(name);
+  });
+
+  it('env derives from all of MASTER_SECRET, blanks around it included', async () => {
+    const load = async (secret: string) => {
+      const source = keySourceFromEnv({ env: { ENCRYPTION_KEY_SOURCE: 'env', MASTER_SECRET: secret } });
+      return await (await loadKeyring(source)).checkValue('v1');
+    };
+    expect(await load(` ${SECRET} `)).not.toEqual(await load(SECRET));
+    const exact = masterSecretSource({ secret: ` ${SECRET} ` });
+    expect(await load(` ${SECRET} `)).toEqual(await (await loadKeyring(exact)).checkValue('v1'));
   });
 
   it('env derives the key from MASTER_SECRET, not in production', async () => {

@@ -78,6 +78,15 @@ describe('a key from a master secret', () => {
     expect((await masterSecretSource({ ...production, allowInProduction: true }).load()).activeKid).toBe('v1');
   });
 
+  it('takes no lone surrogate, which HKDF would take for another character', async () => {
+    for (const argument of ['secret', 'salt', 'info']) {
+      const options = { secret: SECRET, [argument]: `${SECRET}\ud800` };
+      const error = await rejection((async () => masterSecretSource(options))());
+      expect(error).toMatchObject({ code: 'ERR_KEY_SOURCE_CONFIG', context: { argument } });
+      expect(shown(error)).not.toContain('canary');
+    }
+  });
+
   it('needs a secret of 32 characters', async () => {
     for (const secret of ['canary', SECRET.slice(0, 31), '', undefined, 7]) {
       const error = await rejection((async () => masterSecretSource({ secret: secret as string }))());
