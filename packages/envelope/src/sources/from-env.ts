@@ -98,7 +98,11 @@ const MAKERS: ReadonlyMap<string, Maker> = new Map<string, Maker>([
   [
     'passphrase',
     (read, options) =>
-      passphraseSource(read.needExactly('ENCRYPTION_PASSPHRASE'), read.need('ENCRYPTION_PASSPHRASE_PARAMETERS'), options),
+      passphraseSource(
+        read.needExactly('ENCRYPTION_PASSPHRASE'),
+        read.need('ENCRYPTION_PASSPHRASE_PARAMETERS'),
+        options,
+      ),
   ],
   [
     'vault',

@@ -115,12 +115,13 @@ describe('ENCRYPTION_KEY_SOURCE', () => {
   });
 
   it('env derives from all of MASTER_SECRET, blanks around it included', async () => {
+    const logger = { info() {}, warn() {}, error() {} };
     const load = async (secret: string) => {
-      const source = keySourceFromEnv({ env: { ENCRYPTION_KEY_SOURCE: 'env', MASTER_SECRET: secret } });
+      const source = keySourceFromEnv({ env: { ENCRYPTION_KEY_SOURCE: 'env', MASTER_SECRET: secret }, logger });
       return await (await loadKeyring(source)).checkValue('v1');
     };
     expect(await load(` ${SECRET} `)).not.toEqual(await load(SECRET));
-    const exact = masterSecretSource({ secret: ` ${SECRET} ` });
+    const exact = masterSecretSource({ secret: ` ${SECRET} `, logger });
     expect(await load(` ${SECRET} `)).toEqual(await (await loadKeyring(exact)).checkValue('v1'));
   });
 
