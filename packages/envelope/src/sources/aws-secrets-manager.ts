@@ -1,8 +1,8 @@
 import { KEY_BYTES } from '../keys.ts';
 import { describe } from '../keywright-error.ts';
-import { type AwsOptions, awsClientOptions, awsCode, boundAnswers, checkAwsOptions } from './aws.ts';
+import { type AwsOptions, awsSource, checkAwsOptions } from './aws.ts';
 import { parseContent, tooLarge } from './content.ts';
-import { checkMethods, checkText, defineSource, kidOf } from './define.ts';
+import { checkMethods, checkText, kidOf } from './define.ts';
 import { KeySourceError } from './errors.ts';
 import { decodeMaterial } from './material.ts';
 import { loadSdk } from './sdk.ts';
@@ -61,20 +61,9 @@ export function awsSecretsManagerSource(secretId: string, options: AwsSecretsMan
       context: { driver: NAME, expected: 'a secret string, or a secret binary of 32 bytes', received: describe(bytes) },
     });
   };
-  return defineSource({
-    name: NAME,
-    timeoutMs: options.timeoutMs,
-    classify: awsCode,
-    async read(signal) {
-      if (client !== undefined) return read(client, signal);
-      const { SecretsManager } = await loadSdk(NAME, SDK, () => import('@aws-sdk/client-secrets-manager'));
-      const own = new SecretsManager(awsClientOptions(options));
-      try {
-        boundAnswers(own, NAME);
-        return await read(own, signal);
-      } finally {
-        own.destroy();
-      }
-    },
-  });
+  const make = async (settings: Record<string, unknown>) => {
+    const { SecretsManager } = await loadSdk(NAME, SDK, () => import('@aws-sdk/client-secrets-manager'));
+    return new SecretsManager(settings);
+  };
+  return awsSource(NAME, options, make, read);
 }

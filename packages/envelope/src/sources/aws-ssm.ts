@@ -1,7 +1,7 @@
 import { describe } from '../keywright-error.ts';
-import { type AwsOptions, awsClientOptions, awsCode, boundAnswers, checkAwsOptions } from './aws.ts';
+import { type AwsOptions, awsSource, checkAwsOptions } from './aws.ts';
 import { parseContent } from './content.ts';
-import { checkMethods, checkText, defineSource, kidOf } from './define.ts';
+import { checkMethods, checkText, kidOf } from './define.ts';
 import { KeySourceError } from './errors.ts';
 import { loadSdk } from './sdk.ts';
 import type { KeyMaterial, KeySource } from './source.ts';
@@ -58,20 +58,9 @@ export function awsSsmSource(parameter: string, options: AwsSsmOptions = {}): Ke
       },
     });
   };
-  return defineSource({
-    name: NAME,
-    timeoutMs: options.timeoutMs,
-    classify: awsCode,
-    async read(signal) {
-      if (client !== undefined) return read(client, signal);
-      const { SSM } = await loadSdk(NAME, SDK, () => import('@aws-sdk/client-ssm'));
-      const own = new SSM(awsClientOptions(options));
-      try {
-        boundAnswers(own, NAME);
-        return await read(own, signal);
-      } finally {
-        own.destroy();
-      }
-    },
-  });
+  const make = async (settings: Record<string, unknown>) => {
+    const { SSM } = await loadSdk(NAME, SDK, () => import('@aws-sdk/client-ssm'));
+    return new SSM(settings);
+  };
+  return awsSource(NAME, options, make, read);
 }

@@ -1,8 +1,8 @@
 import { readBounded } from './bounded.ts';
-import { checkOptions, checkText } from './define.ts';
+import { checkOptions, checkText, defineSource } from './define.ts';
 import type { KeySourceErrorCode } from './errors.ts';
 import { networkCode, statusCode } from './sdk.ts';
-import type { SecretOptions } from './source.ts';
+import type { KeyMaterial, KeySource, SecretOptions } from './source.ts';
 
 /** What both AWS sources take. */
 export interface AwsOptions extends SecretOptions {
@@ -33,14 +33,45 @@ export function checkAwsOptions<T extends AwsOptions>(driver: string, options: T
   return options;
 }
 
+/** What a client of the SDK has besides the call that its source makes. */
+interface OwnClient {
+  readonly middlewareStack: unknown;
+  destroy(): void;
+}
+
+/** A source that reads with the client that was handed in, or with one that is made, and closed, for each load. */
+export function awsSource<C>(
+  name: string,
+  options: AwsOptions & { readonly client?: C | undefined },
+  make: (settings: Record<string, unknown>) => Promise<C & OwnClient>,
+  read: (client: C, signal: AbortSignal) => Promise<KeyMaterial>,
+): KeySource {
+  const { client, timeoutMs } = options;
+  return defineSource({
+    name,
+    timeoutMs,
+    classify: awsCode,
+    async read(signal) {
+      if (client !== undefined) return read(client, signal);
+      const own = await make(awsClientOptions(options));
+      try {
+        boundAnswers(own, name);
+        return await read(own, signal);
+      } finally {
+        own.destroy();
+      }
+    },
+  });
+}
+
 /** Settings of a client that this package makes. */
-export function awsClientOptions(options: AwsOptions): Record<string, unknown> {
+function awsClientOptions(options: AwsOptions): Record<string, unknown> {
   const { region, clientOptions } = options;
   return { ...(region === undefined ? {} : { region }), maxAttempts: 2, ...clientOptions };
 }
 
 /** Reads the body of every answer before the SDK does, and no further than the limit. */
-export function boundAnswers(client: { readonly middlewareStack: unknown }, driver: string): void {
+function boundAnswers(client: { readonly middlewareStack: unknown }, driver: string): void {
   const stack = client.middlewareStack as MiddlewareStack;
   stack.add(
     (next) => async (args) => {
@@ -82,7 +113,7 @@ const CODES: ReadonlyMap<string, KeySourceErrorCode> = new Map([
 ]);
 
 /** What an error of an AWS SDK means. */
-export function awsCode(error: unknown): KeySourceErrorCode {
+function awsCode(error: unknown): KeySourceErrorCode {
   const { name, message, $metadata } = Object(error) as {
     name?: unknown;
     message?: unknown;
