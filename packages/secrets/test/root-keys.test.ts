@@ -1,7 +1,7 @@
 import { createKeyring, generateKeyBase64, type KeyWrapper } from '@keywright/envelope';
 import { describeEachEngine } from '@keywright/testkit/engines';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { auditRows, type Fixture, openFixture, rejection } from './support.ts';
+import { auditRows, type Fixture, openFixture, rejection, wrapperOf } from './support.ts';
 
 describeEachEngine('root keys', (engine) => {
   let fixture: Fixture;
@@ -104,15 +104,8 @@ describeEachEngine('root keys', (engine) => {
   });
 
   describe('a root key held elsewhere', () => {
-    const remote = (root: KeyWrapper, change: Partial<KeyWrapper>): KeyWrapper => ({
-      provider: 'test-kms',
-      activeKid: root.activeKid,
-      wrapKey: (key, options) => root.wrapKey(key, options),
-      unwrapKey: (wrapped, options) => root.unwrapKey(wrapped, options),
-      checkValue: (kid) => root.checkValue(kid),
-      verifyCheckValue: (kid, value) => root.verifyCheckValue(kid, value),
-      ...change,
-    });
+    const remote = (root: KeyWrapper, change: Partial<KeyWrapper>): KeyWrapper =>
+      wrapperOf(root, { provider: 'test-kms', ...change });
 
     it('is asked once per tenant, not once per secret, and never while the store has a transaction open', async () => {
       const inTransaction = () => fixture.knex.client.pool?.numUsed() ?? 0;
