@@ -20,6 +20,8 @@ export const REASONS: Readonly<Record<string, Readonly<Record<string, string>>>>
     '@keywright/envelope': 'all encryption, the keyring and the error class',
     knex: 'the host application brings its own database connection and transactions',
     'quick-lru': 'small LRU with eviction, holds unwrapped tenant keys',
+    '@opentelemetry/api': 'only for @keywright/secrets/opentelemetry: spans and metrics of the host',
     uuid: 'time-ordered ids (UUIDv7) of secrets, versions and audit rows',
+    vitest: 'only for @keywright/secrets/conformance, the tests for a database that the store is to run on',
   },
 };

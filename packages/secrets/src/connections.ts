@@ -5,6 +5,7 @@ import { hasExternalPool, onAuditPool, releaseAuditPool, retainAuditPool } from 
 import type { Dialect } from './dialects/dialect.ts';
 import { dialectOf } from './dialects/index.ts';
 import { atomically } from './internal/transactions.ts';
+import { type Isolation, unenforced } from './isolation/isolation.ts';
 import type { Tables } from './tables.ts';
 
 interface Client {
@@ -17,10 +18,12 @@ export class Connections {
   readonly dialect: Dialect;
   readonly #knex: Knex;
   readonly #auditKnex: Knex | undefined;
+  readonly #isolation: Isolation;
   #retained = false;
 
   /** @throws SecretsError `ERR_SECRETS_INVALID_ARGUMENT`, `ERR_SECRETS_UNSUPPORTED_DATABASE` */
-  constructor(knex: unknown, auditKnex: unknown) {
+  constructor(knex: unknown, auditKnex: unknown, isolation: Isolation = unenforced) {
+    this.#isolation = isolation;
     this.#knex = checkKnex(knex, 'knex');
     this.dialect = dialectOf(this.#knex);
     this.#auditKnex = auditKnex === undefined ? undefined : this.#checkAuditKnex(auditKnex);
@@ -46,16 +49,68 @@ export class Connections {
     return checkOpen(trx);
   }
 
-  /** For reads and single statements: the caller's transaction, else the host's pool. */
-  reader(trx: Knex.Transaction | undefined): Knex {
+  /** The caller's transaction, else the host's pool, with no tenant's isolation set up. */
+  raw(trx: Knex.Transaction | undefined): Knex {
     return trx ?? this.#knex;
+  }
+
+  /** Whether the database itself isolates tenants. */
+  get isolated(): boolean {
+    return this.#isolation.enforced;
+  }
+
+  /** For work across tenants: rotation, sealing, retention. */
+  sweeping(): Knex {
+    return this.#isolation.sweeping(this.#knex);
+  }
+
+  /** Runs reads of one tenant's rows in the caller's transaction, else on the host's pool. */
+  async read<T>(trx: Knex.Transaction | undefined, tenantId: string, work: (db: Knex) => Promise<T>): Promise<T> {
+    return await this.scoped(this.raw(trx), tenantId, work);
   }
 
   /**
    * Runs what has to be committed whatever becomes of the caller's transaction. SQLite has one writer, so there it is
    * done in the transaction itself and shares its fate.
    */
-  async outside<T>(trx: Knex.Transaction | undefined, work: (db: Knex) => Promise<T>): Promise<T> {
+  async outside<T>(trx: Knex.Transaction | undefined, tenantId: string, work: (db: Knex) => Promise<T>): Promise<T> {
+    return await this.beside(trx, (db) => this.scoped(db, tenantId, work));
+  }
+
+  /** Runs `work` where this tenant's rows are visible. */
+  async scoped<T>(db: Knex, tenantId: string, work: (db: Knex) => Promise<T>): Promise<T> {
+    return await this.#isolation.scoped(db, tenantId, work);
+  }
+
+  /** The other side of {@link outside} where the host gave the audit pool: both must be one database. */
+  besideAuditKnex(trx: Knex.Transaction | undefined): Knex | undefined {
+    if (this.#auditKnex === undefined || !this.dialect.concurrentWriters) return undefined;
+    return this.callersTransaction(trx) ?? this.#auditKnex;
+  }
+
+  /**
+   * Runs changes of one tenant's rows in the caller's transaction, else in a transaction of the store's own. Leaves
+   * nothing behind if it throws.
+   */
+  async write<T>(
+    trx: Knex.Transaction | undefined,
+    tenantId: string,
+    tables: Tables,
+    work: (trx: Knex.Transaction) => Promise<T>,
+  ): Promise<T> {
+    const db = this.callersTransaction(trx) ?? this.#knex;
+    return await atomically(db, this.dialect, tables, (inside) => this.scoped(inside, tenantId, () => work(inside)));
+  }
+
+  /** Lets go of the store's own pool; the host's knex is the host's. */
+  async close(): Promise<void> {
+    if (!this.#retained) return;
+    this.#retained = false;
+    await releaseAuditPool(this.#knex);
+  }
+
+  /** As {@link outside}, with no tenant's isolation set up. */
+  async beside<T>(trx: Knex.Transaction | undefined, work: (db: Knex) => Promise<T>): Promise<T> {
     const inside = this.callersTransaction(trx);
     if (inside === undefined) return await work(this.#knex);
     if (!this.dialect.concurrentWriters) return await work(inside);
@@ -66,31 +121,6 @@ export class Connections {
       this.#retained = true;
     }
     return await onAuditPool(this.#knex, work);
-  }
-
-  /** The other side of {@link outside} where the host gave the audit pool: both must be one database. */
-  besideAuditKnex(trx: Knex.Transaction | undefined): Knex | undefined {
-    if (this.#auditKnex === undefined || !this.dialect.concurrentWriters) return undefined;
-    return this.callersTransaction(trx) ?? this.#auditKnex;
-  }
-
-  /**
-   * Runs `work` in the caller's transaction, else in a transaction of the store's own. It leaves nothing behind if it
-   * throws.
-   */
-  async write<T>(
-    trx: Knex.Transaction | undefined,
-    tables: Tables,
-    work: (trx: Knex.Transaction) => Promise<T>,
-  ): Promise<T> {
-    return await atomically(this.callersTransaction(trx) ?? this.#knex, this.dialect, tables, work);
-  }
-
-  /** Lets go of the store's own pool; the host's knex is the host's. */
-  async close(): Promise<void> {
-    if (!this.#retained) return;
-    this.#retained = false;
-    await releaseAuditPool(this.#knex);
   }
 
   #checkAuditKnex(auditKnex: unknown): Knex {

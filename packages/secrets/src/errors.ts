@@ -8,6 +8,12 @@ const MESSAGES = {
     'This tenant has no such secret or version. Check the name with list(); a deleted secret is not found.',
   ERR_SECRETS_ALREADY_EXISTS:
     'A secret of this name exists and ifAbsent was asked for. Leave ifAbsent out to add a version to it.',
+  ERR_SECRETS_VERSION_CONFLICT:
+    'The secret is not at the expected version: somebody else changed it. Read it again and decide anew.',
+  ERR_SECRETS_CAS_REQUIRED: 'This secret is changed only with expectedVersion. Pass the version that you have read.',
+  ERR_SECRETS_VERSION_DESTROYED: 'This version was destroyed: its value is gone. Read or roll back to another version.',
+  ERR_SECRETS_VALUE_NOT_JSON:
+    'The secret is not a JSON object, so there is nothing to merge into. Save a new value instead.',
   ERR_SECRETS_EXPIRED: 'The secret has expired and is read no more. Delete it and save it again under its name.',
   ERR_SECRETS_INTEGRITY:
     'The stored secret is not what was saved under this tenant, name and version: it was changed, moved or damaged. Compare the audit log and restore it from a backup.',
@@ -24,6 +30,23 @@ const MESSAGES = {
   ERR_SECRETS_ROTATION_CONFLICT:
     'A rotation to another root key is under way, or the active root key changed during this one. Call again when it has ended; one that was killed is ended by calling with its key active, and gives way after 10 minutes.',
   ERR_SECRETS_ABORTED: "The caller's signal ended the call. What it had done by then was kept.",
+  ERR_SECRETS_KEY_COLD:
+    'The tenant key is not in memory and may not be unwrapped inside a transaction. Call tenant.warm() before it.',
+  ERR_SECRETS_KEY_IN_USE:
+    'Something still needs the tenant key. Rotate the tenant first; the report of retireKey() says what needs it.',
+  ERR_SECRETS_LEASE_HELD:
+    'Another process does this work now. Call again later; a process that was killed gives way within a minute.',
+  ERR_SECRETS_LEASE_LOST:
+    'Another process took this work over because this one was not heard of. What was committed was kept; call again.',
+  ERR_SECRETS_SIGNER_MISSING: 'Checkpoints of the audit log need a signer. Pass audit.signer to createSecretStore().',
+  ERR_SECRETS_AUDIT_TAMPERED:
+    'The audit log is not what was sealed. Run verify() for the first bad row, and compare with an exported checkpoint.',
+  ERR_SECRETS_RLS_INEFFECTIVE:
+    'Row-level security is asked for but does not hold for this role. Run the SQL of rowSecuritySql() and connect as the application role.',
+  ERR_SECRETS_RLS_BLIND:
+    'Work across tenants would see no rows under row-level security. Pass rowSecurity.maintenance, connected as the maintenance role.',
+  ERR_SECRETS_CONFIGURATION:
+    'An environment variable is missing or not of the form it must have. The context names it.',
   ERR_SECRETS_NOT_MIGRATED:
     'The tables of the secret store are missing or older than this release. Run store.migrate().',
   ERR_SECRETS_SCHEMA_NEWER:

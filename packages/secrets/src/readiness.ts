@@ -1,24 +1,14 @@
-import type { KeyWrapper } from '@keywright/envelope';
 import type { Knex } from 'knex';
 import { SYSTEM_TENANT } from './arguments.ts';
-import type { AuditLog } from './audit/audit-log.ts';
-import type { Dialect } from './dialects/dialect.ts';
+import type { StoreCore } from './core.ts';
 import { SecretsError } from './errors.ts';
 import { atomically } from './internal/transactions.ts';
 import { verifyRootKeys } from './keys/root-keys.ts';
-import type { TenantKeyRow, TenantKeys } from './keys/tenant-keys.ts';
+import type { TenantKeyRow } from './keys/tenant-keys.ts';
 import { readMigrations } from './migrations/index.ts';
-import type { Tables } from './tables.ts';
 
 /** What is made ready. */
-export interface ReadinessParts {
-  readonly dialect: Dialect;
-  readonly tables: Tables;
-  readonly root: KeyWrapper;
-  readonly tenantKeys: TenantKeys;
-  readonly audit: AuditLog;
-  readonly rootTimeoutMs: number;
-}
+type ReadinessParts = Omit<StoreCore, 'options' | 'logger' | 'ready'>;
 
 /**
  * What must hold before a store touches a secret: the schema is of this release, the root key is the one this database
@@ -28,11 +18,12 @@ export interface ReadinessParts {
  * `ERR_SECRETS_ROOT_KEY_MISSING`, `ERR_SECRETS_INTEGRITY`, `ERR_SECRETS_KEY_UNAVAILABLE`
  */
 export async function makeReady(db: Knex, parts: ReadinessParts): Promise<string> {
-  const { tables, root, tenantKeys, audit } = parts;
+  const { connections, tables, root, tenantKeys, audit } = parts;
   const { pending } = await readMigrations(db, tables);
   if (pending.length > 0) throw new SecretsError('ERR_SECRETS_NOT_MIGRATED');
   tenantKeys.rememberRootKeys(await verifyRootKeys(db, tables, root, parts.rootTimeoutMs));
-  const row = (await findAuditKey(db, parts)) ?? (await makeAuditKey(db, parts));
+  const found = await connections.scoped(db, SYSTEM_TENANT, (inside) => findAuditKey(inside, parts));
+  const row = found ?? (await makeAuditKey(db, parts));
   audit.useKey(await tenantKeys.unwrap(db, row));
   return row.kek_id;
 }
@@ -53,21 +44,24 @@ async function findAuditKey(db: Knex, { tenantKeys, audit }: ReadinessParts): Pr
   return undefined;
 }
 
-async function makeAuditKey(db: Knex, { dialect, tables, tenantKeys, audit }: ReadinessParts): Promise<TenantKeyRow> {
+async function makeAuditKey(db: Knex, parts: ReadinessParts): Promise<TenantKeyRow> {
+  const { connections, tables, tenantKeys, audit } = parts;
   const prepared = await tenantKeys.prepare(db, SYSTEM_TENANT);
-  const { row, made } = await atomically(db, dialect, tables, async (trx) => {
-    const inserted = await tenantKeys.insert(trx, prepared);
-    if (!inserted.made) return inserted;
-    audit.useKey(prepared.kek);
-    await audit.record(trx, {
-      tenantId: SYSTEM_TENANT,
-      actor: SYSTEM_TENANT,
-      action: 'tenant-key.create',
-      outcome: 'success',
-      context: { key: inserted.row.kek_id },
-    });
-    return inserted;
-  });
+  const { row, made } = await atomically(db, connections.dialect, tables, (trx) =>
+    connections.scoped(trx, SYSTEM_TENANT, async () => {
+      const inserted = await tenantKeys.insert(trx, prepared);
+      if (!inserted.made) return inserted;
+      audit.useKey(prepared.kek);
+      await audit.record(trx, {
+        tenantId: SYSTEM_TENANT,
+        actor: SYSTEM_TENANT,
+        action: 'tenant-key.create',
+        outcome: 'success',
+        context: { key: inserted.row.kek_id },
+      });
+      return inserted;
+    }),
+  );
   if (made && !db.isTransaction) tenantKeys.remember(SYSTEM_TENANT, prepared.kek);
   return row;
 }

@@ -1,8 +1,9 @@
-import type { KeyWrapper, KeywrightError } from '@keywright/envelope';
+import type { KeywrightError } from '@keywright/envelope';
 import type { Knex } from 'knex';
 import { checkTenantId, checkText, invalidArgument, kindOf, readOptions, SYSTEM_TENANT } from './arguments.ts';
 import { AuditLog } from './audit/audit-log.ts';
 import { Connections } from './connections.ts';
+import type { StoreCore } from './core.ts';
 import { databaseError, typed } from './internal/database-error.ts';
 import { safeLogger } from './internal/safe-logger.ts';
 import { lockedTransaction } from './internal/transactions.ts';
@@ -12,7 +13,7 @@ import { TenantKeys } from './keys/tenant-keys.ts';
 import { type MigrationStatus, runMigrations } from './migrations/index.ts';
 import { isRefusal } from './operations/refusals.ts';
 import { checkOptions, DEFAULTS, type SecretStoreOptions } from './options.ts';
-import { makeReady, type ReadinessParts } from './readiness.ts';
+import { makeReady } from './readiness.ts';
 import { createTables, type TableOptions, type Tables } from './tables.ts';
 import { type TenantOptions, TenantSecrets } from './tenant.ts';
 
@@ -21,37 +22,38 @@ import { type TenantOptions, TenantSecrets } from './tenant.ts';
  * the knex instance it is on.
  */
 export class SecretStore {
-  readonly #connections: Connections;
-  readonly #tables: Tables;
-  readonly #root: KeyWrapper;
-  readonly #audit: AuditLog;
-  readonly #tenantKeys: TenantKeys;
-  readonly #options: SecretStoreOptions;
-  readonly #rootTimeoutMs: number;
+  readonly #core: StoreCore;
   readonly #readying = new WeakMap<Knex, Promise<string>>();
   #ready = false;
 
   /** Use {@link createSecretStore}. */
   constructor(options: SecretStoreOptions) {
-    this.#options = { ...options, logger: safeLogger(options.logger) };
-    this.#rootTimeoutMs = options.rootTimeoutMs ?? DEFAULTS.rootTimeoutMs;
-    this.#connections = new Connections(options.knex, options.auditKnex);
-    this.#connections.checkAuditable();
-    this.#tables = createTables(options.tables);
-    this.#root = options.root;
-    this.#audit = new AuditLog(this.#tables);
-    this.#tenantKeys = new TenantKeys(options.root, this.#tables, {
-      maxKeys: options.cachedKeys ?? DEFAULTS.cachedKeys,
-      ttlMs: options.cachedKeyTtlMs ?? DEFAULTS.cachedKeyTtlMs,
-      rootTimeoutMs: this.#rootTimeoutMs,
-    });
+    const rootTimeoutMs = options.rootTimeoutMs ?? DEFAULTS.rootTimeoutMs;
+    const connections = new Connections(options.knex, options.auditKnex);
+    connections.checkAuditable();
+    const tables = createTables(options.tables);
+    this.#core = {
+      connections,
+      tables,
+      root: options.root,
+      rootTimeoutMs,
+      audit: new AuditLog(tables),
+      tenantKeys: new TenantKeys(options.root, tables, {
+        maxKeys: options.cachedKeys ?? DEFAULTS.cachedKeys,
+        ttlMs: options.cachedKeyTtlMs ?? DEFAULTS.cachedKeyTtlMs,
+        rootTimeoutMs,
+      }),
+      options,
+      logger: safeLogger(options.logger),
+      ready: (trx) => this.#whenReady(trx),
+    };
   }
 
   /** Creates or upgrades the tables; see {@link migrateSecretStore}. The root key is not touched. */
   async migrate(options?: { readonly trx?: Knex.Transaction | undefined }): Promise<MigrationStatus> {
     return await migrate(
-      this.#connections,
-      this.#tables,
+      this.#core.connections,
+      this.#core.tables,
       readOptions(options, 'options', ({ trx }) => trx),
     );
   }
@@ -70,20 +72,10 @@ export class SecretStore {
    * One tenant's secrets, in the name of one actor. It is cheap: make one per request.
    * @throws SecretsError `ERR_SECRETS_INVALID_ARGUMENT`
    */
-  tenant(tenantId: string, options: TenantOptions): TenantSecrets {
-    return new TenantSecrets(
-      {
-        connections: this.#connections,
-        tables: this.#tables,
-        audit: this.#audit,
-        tenantKeys: this.#tenantKeys,
-        maxValueBytes: this.#options.maxValueBytes ?? DEFAULTS.maxValueBytes,
-        logger: this.#options.logger,
-        ready: (trx) => this.#whenReady(trx),
-      },
-      checkTenantId(tenantId),
-      options,
-    );
+  tenant(tenantId: string, tenantOptions: TenantOptions): TenantSecrets {
+    const { options } = this.#core;
+    const services = { ...this.#core, maxValueBytes: options.maxValueBytes ?? DEFAULTS.maxValueBytes };
+    return new TenantSecrets(services, checkTenantId(tenantId), tenantOptions);
   }
 
   /**
@@ -113,22 +105,20 @@ export class SecretStore {
 
   /** Forgets unwrapped keys and closes the store's own connections. The host's knex stays open. */
   async close(): Promise<void> {
-    this.#tenantKeys.clear();
-    await this.#connections.close();
+    this.#core.tenantKeys.clear();
+    await this.#core.connections.close();
   }
 
   async #rotate(options: RotateRootOptions): Promise<RootRotation> {
     // The store may have been opened before the key was activated.
-    await verifyRootKeys(this.#connections.reader(undefined), this.#tables, this.#root, this.#rootTimeoutMs);
+    await verifyRootKeys(
+      this.#core.connections.sweeping(),
+      this.#core.tables,
+      this.#core.root,
+      this.#core.rootTimeoutMs,
+    );
     return await rotateRoot(
-      {
-        knex: this.#connections.reader(undefined),
-        dialect: this.#connections.dialect,
-        tables: this.#tables,
-        root: this.#root,
-        audit: this.#audit,
-        rootTimeoutMs: this.#rootTimeoutMs,
-      },
+      { ...this.#core, knex: this.#core.connections.sweeping(), dialect: this.#core.connections.dialect },
       options,
     );
   }
@@ -136,8 +126,8 @@ export class SecretStore {
   async #refuseRotation(actor: string, { code, context }: KeywrightError): Promise<void> {
     const { tenantId, keyId, kid } = context;
     const facts = Object.entries({ tenant: tenantId, key: keyId, kid }).filter(([, fact]) => fact !== undefined);
-    await this.#connections.outside(undefined, (db) =>
-      this.#audit.record(db, {
+    await this.#core.connections.outside(undefined, SYSTEM_TENANT, (db) =>
+      this.#core.audit.record(db, {
         tenantId: SYSTEM_TENANT,
         actor,
         action: 'root.rotate',
@@ -154,10 +144,10 @@ export class SecretStore {
   async #whenReady(trx: Knex.Transaction | undefined): Promise<void> {
     if (this.#ready) return;
     await typed('ready', () =>
-      this.#connections.outside(trx, async (db) => {
+      this.#core.connections.beside(trx, async (db) => {
         let pending = this.#readying.get(db);
         if (pending === undefined) {
-          pending = makeReady(db, this.#parts());
+          pending = makeReady(db, this.#core);
           this.#readying.set(db, pending);
         }
         try {
@@ -169,32 +159,22 @@ export class SecretStore {
         // What was made ready in a transaction vanishes if it rolls back: remembered for that transaction only.
         if (db.isTransaction || this.#ready) return;
         this.#ready = true;
-        this.#options.logger?.info(`Secret store ready; root key ${this.#root.activeKid}.`);
+        this.#core.logger?.info(`Secret store ready; root key ${this.#core.root.activeKid}.`);
       }),
     );
   }
 
   /** Both of the host's pools must lead to the same audit key; a database of another store has another one. */
   async #checkAuditKnex(trx: Knex.Transaction | undefined, auditKey: string): Promise<void> {
-    const beside = this.#connections.besideAuditKnex(trx);
+    const beside = this.#core.connections.besideAuditKnex(trx);
     if (beside === undefined) return;
-    const seen = await this.#tenantKeys.findActive(beside, SYSTEM_TENANT).catch((error: unknown) => {
+    const find = (db: Knex) => this.#core.tenantKeys.findActive(db, SYSTEM_TENANT);
+    const seen = await this.#core.connections.scoped(beside, SYSTEM_TENANT, find).catch((error: unknown) => {
       if (databaseError(error, 'ready').code !== 'ERR_SECRETS_NOT_MIGRATED') throw error;
       return undefined;
     });
     if (seen?.kek_id === auditKey) return;
     throw invalidArgument('auditKnex', 'a knex instance on the same database as knex', 'one on another');
-  }
-
-  #parts(): ReadinessParts {
-    return {
-      dialect: this.#connections.dialect,
-      tables: this.#tables,
-      root: this.#root,
-      tenantKeys: this.#tenantKeys,
-      audit: this.#audit,
-      rootTimeoutMs: this.#rootTimeoutMs,
-    };
   }
 }
 
@@ -254,7 +234,7 @@ async function migrate(
     }
     // Replicas that start together take turns; the later ones find nothing to do.
     return await lockedTransaction(
-      connections.reader(undefined),
+      connections.raw(undefined),
       dialect,
       (own) => dialect.lockForMigration(own, tables),
       (own) => runMigrations(own, dialect, tables),

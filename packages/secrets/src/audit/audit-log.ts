@@ -1,34 +1,16 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { Keyring } from '@keywright/envelope';
 import type { Knex } from 'knex';
 import { v7 as uuidv7 } from 'uuid';
-import { packMac, unpackMac } from '../internal/keyed-mac.ts';
 import { asRows } from '../internal/rows.ts';
-import { type Timestamp, toMillis } from '../internal/time.ts';
+import { toMillis } from '../internal/time.ts';
 import type { Keyset } from '../pagination.ts';
 import type { Tables } from '../tables.ts';
+import { auditKeyId, canonicalRow, isAuthentic, payloadHash, rowKey, rowMac } from './canonical.ts';
 import type { AuditEntry, AuditEvent } from './event.ts';
+import { AUDIT_COLUMNS, type AuditRow, type NewAuditRow } from './row.ts';
 
-const PURPOSE = 'secrets.audit';
 const SALT_BYTES = 16;
-
-interface AuditRow {
-  readonly tenant_id: string;
-  readonly id: string;
-  readonly at: Timestamp;
-  readonly actor: string;
-  readonly action: string;
-  readonly secret_id: string | null;
-  readonly secret_name: string | null;
-  readonly version: number | null;
-  readonly outcome: 'success' | 'refused';
-  readonly context: string;
-  readonly payload: Buffer | null;
-  readonly salt: Buffer | null;
-  /** Of salt and payload; stays when they are erased. */
-  readonly payload_hash: Buffer | null;
-  readonly mac: Buffer;
-}
 
 /**
  * The audit log: one row per operation, each under a MAC, never a value. What can be personal (the request's address,
@@ -37,20 +19,33 @@ interface AuditRow {
  */
 export class AuditLog {
   readonly #tables: Tables;
-  #key: Keyring | undefined;
+  readonly #keys = new Map<string, Keyring>();
+  #active: Keyring | undefined;
 
   constructor(tables: Tables) {
     this.#tables = tables;
   }
 
-  /** Sets the key of the store's own tenant, under whose subkey rows are authenticated. */
+  /** Sets the key of the store's own tenant that new rows are authenticated with. */
   useKey(key: Keyring): void {
-    this.#key = key;
+    this.#active = key;
+    this.addKey(key);
+  }
+
+  /** Adds an earlier key: rows that were authenticated with it stay authentic. */
+  addKey(key: Keyring): void {
+    this.#keys.set(key.activeKid, key);
+  }
+
+  /** The key that new rows are authenticated with. */
+  get key(): Keyring {
+    if (this.#active === undefined) throw new TypeError('The audit log was used before the store was ready.');
+    return this.#active;
   }
 
   /** Writes one row. It is committed with whatever `db` commits. */
   async record(db: Knex, event: AuditEvent): Promise<void> {
-    await db(this.#tables.auditLog).insert(this.#row(event));
+    await db(this.#tables.auditLog).insert(this.rowOf(event));
   }
 
   /** Whether anything was ever written. */
@@ -65,27 +60,20 @@ export class AuditLog {
       .orderBy('id', 'desc')
       .limit(limit + 1);
     if (after !== undefined) query.where('id', '<', after);
-    const rows = asRows<AuditRow>(await query.select('*'));
-    return rows.map((row) => ({
-      id: row.id,
-      at: new Date(toMillis(row.at)),
-      actor: row.actor,
-      action: row.action,
-      secretId: row.secret_id,
-      secretName: row.secret_name,
-      version: row.version,
-      outcome: row.outcome,
-      context: parseObject(row.context),
-      request: parseObject(row.payload?.toString('utf8') ?? '{}'),
-      requestErased: row.payload === null && row.payload_hash !== null,
-      authentic: this.#authentic(row),
-    }));
+    return asRows<AuditRow>(await query.select(...AUDIT_COLUMNS)).map((row) => this.entryOf(row));
   }
 
-  #row(event: AuditEvent): AuditRow {
+  /** A row to be written, under its MAC. */
+  rowOf(event: AuditEvent): NewAuditRow {
+    const row = this.unsignedRow(event);
+    return { ...row, mac: rowMac(rowKey(this.key, row.tenant_id, row.id), canonicalRow(row)) };
+  }
+
+  /** A row to be written by a statement that makes the MAC itself. */
+  unsignedRow(event: AuditEvent): Omit<NewAuditRow, 'mac'> {
     const payload = event.request === undefined ? null : Buffer.from(JSON.stringify(event.request));
     const salt = payload === null ? null : randomBytes(SALT_BYTES);
-    const row = {
+    return {
       tenant_id: event.tenantId,
       id: uuidv7(),
       at: new Date(),
@@ -98,49 +86,34 @@ export class AuditLog {
       context: JSON.stringify(event.context ?? {}),
       payload,
       salt,
-      payload_hash: payload === null || salt === null ? null : hashOf(salt, payload),
+      payload_hash: payload === null || salt === null ? null : payloadHash(salt, payload),
     };
-    return { ...row, mac: packMac(this.#keyring().mac(PURPOSE, macParts(row))) };
   }
 
-  #authentic(row: AuditRow): boolean {
-    if (!payloadMatches(row)) return false;
-    const keyed = unpackMac(row.mac);
-    const key = this.#keyring();
-    // A MAC under a key that the store does not hold is a forgery as far as it can tell.
-    return keyed !== undefined && key.kids.includes(keyed.kid) && key.verifyMac(PURPOSE, macParts(row), keyed);
+  /** A row as its readers see it. */
+  entryOf(row: AuditRow): AuditEntry {
+    return {
+      id: row.id,
+      at: new Date(toMillis(row.at)),
+      actor: row.actor,
+      action: row.action,
+      secretId: row.secret_id,
+      secretName: row.secret_name,
+      version: row.version,
+      outcome: row.outcome,
+      context: parseObject(row.context),
+      request: parseObject(row.payload?.toString('utf8') ?? '{}'),
+      requestErased: row.payload === null && row.payload_hash !== null,
+      sealed: row.leaf_index !== null,
+      authentic: this.isAuthentic(row),
+    };
   }
 
-  #keyring(): Keyring {
-    if (this.#key === undefined) throw new TypeError('The audit log was used before the store was ready.');
-    return this.#key;
+  /** A MAC under a key that the store does not hold is a forgery as far as it can tell. */
+  isAuthentic(row: AuditRow): boolean {
+    const key = this.#keys.get(auditKeyId(row) ?? '');
+    return key !== undefined && isAuthentic(key, row);
   }
-}
-
-function macParts(row: Omit<AuditRow, 'mac'>): readonly (string | Uint8Array)[] {
-  return [
-    row.tenant_id,
-    row.id,
-    String(toMillis(row.at)),
-    row.actor,
-    row.action,
-    row.secret_id ?? '',
-    row.secret_name ?? '',
-    row.version === null ? '' : String(row.version),
-    row.outcome,
-    row.context,
-    row.payload_hash ?? new Uint8Array(0),
-  ];
-}
-
-/** Payload and salt are both as they were hashed, or both gone: by erasure, or because there never were any. */
-function payloadMatches({ payload, salt, payload_hash: hash }: AuditRow): boolean {
-  if (payload === null && salt === null) return true;
-  return payload !== null && salt !== null && hash?.equals(hashOf(salt, payload)) === true;
-}
-
-function hashOf(salt: Buffer, payload: Buffer): Buffer {
-  return createHash('sha256').update(salt).update(payload).digest();
 }
 
 function parseObject(text: string): Readonly<Record<string, string | number>> {

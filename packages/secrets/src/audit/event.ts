@@ -1,16 +1,31 @@
 /** What the store did. */
 export type AuditAction =
+  | 'audit.export'
   | 'audit.list'
+  | 'audit.prune'
+  | 'audit.redact'
+  | 'audit.seal'
   | 'root.rewrap'
   | 'root.rotate'
   | 'secret.delete'
+  | 'secret.destroy'
   | 'secret.exists'
   | 'secret.get'
   | 'secret.list'
+  | 'secret.merge'
+  | 'secret.purge'
+  | 'secret.rename'
+  | 'secret.restore'
+  | 'secret.rollback'
   | 'secret.save'
+  | 'secret.search'
   | 'secret.update'
   | 'secret.versions'
-  | 'tenant-key.create';
+  | 'tenant.reencrypt'
+  | 'tenant.rotate'
+  | 'tenant.shred'
+  | 'tenant-key.create'
+  | 'tenant-key.retire';
 
 /** One operation, as it goes into the log. */
 export interface AuditEvent {
@@ -42,6 +57,8 @@ export interface AuditEntry {
   readonly request: Readonly<Record<string, string | number>>;
   /** Where the request came from was recorded and has been erased since. */
   readonly requestErased: boolean;
+  /** Whether the row has its place in the log's tree; until then its removal cannot be noticed. */
+  readonly sealed: boolean;
   /** Whether the row is as the store wrote it, erasure apart. */
   readonly authentic: boolean;
 }

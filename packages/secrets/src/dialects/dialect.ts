@@ -8,6 +8,8 @@ export interface ColumnTypes {
   readonly timestamp: string;
   readonly uuid: string;
   readonly boolean: string;
+  /** A primary key that counts rows as they are written, where one writer at a time makes that the order of commits. */
+  readonly rowCount: string;
 }
 
 /**
@@ -27,6 +29,8 @@ export interface Dialect {
   beginWrite(trx: Knex, tables: Tables): Promise<void>;
   /** Whether a lock was refused at once because another holds it: trying again is all that is needed. */
   isLockConflict(error: unknown): boolean;
+  /** The time that all processes agree on: leases are compared with it. */
+  now(db: Knex): Promise<Date>;
   /** Lets one migrating process in at a time, until the transaction ends. */
   lockForMigration(trx: Knex, tables: Tables): Promise<void>;
   /** Names of a table's columns, in no order. */

@@ -11,6 +11,7 @@ export const postgres: Dialect = {
     timestamp: 'timestamptz(3)',
     uuid: 'uuid',
     boolean: 'boolean',
+    rowCount: 'bigint generated always as identity primary key',
   },
   concurrentWriters: true,
   // "on conflict do nothing, then look again" needs to see what the other transaction committed.
@@ -22,6 +23,13 @@ export const postgres: Dialect = {
 
   isLockConflict(): boolean {
     return false; // PostgreSQL waits
+  },
+
+  async now(db: Knex): Promise<Date> {
+    const { rows } = (await db.raw('select (extract(epoch from clock_timestamp()) * 1000)::float8 as now')) as {
+      rows: readonly { now: number }[];
+    };
+    return new Date(Number(rows[0]?.now));
   },
 
   async lockForMigration(trx: Knex, tables: Tables): Promise<void> {

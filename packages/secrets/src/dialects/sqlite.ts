@@ -14,6 +14,7 @@ export const sqlite: Dialect = {
     timestamp: 'integer',
     uuid: 'text',
     boolean: 'boolean',
+    rowCount: 'integer primary key autoincrement',
   },
   concurrentWriters: false,
   transaction: {},
@@ -27,6 +28,10 @@ export const sqlite: Dialect = {
   isLockConflict(error: unknown): boolean {
     // Two that read and both want to write would wait for each other for ever, so SQLite refuses one at once.
     return String((error as { code?: unknown } | undefined)?.code).startsWith('SQLITE_BUSY');
+  },
+
+  async now(): Promise<Date> {
+    return new Date(); // the file is on one machine, and so are its processes
   },
 
   async lockForMigration(trx: Knex, tables: Tables): Promise<void> {

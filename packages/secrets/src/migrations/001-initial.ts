@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import type { Dialect } from '../dialects/dialect.ts';
-import type { Tables } from '../tables.ts';
+import { quoted as name, type Tables } from '../tables.ts';
 import type { Migration } from './migration.ts';
 
 /** Root keys, tenant keys, secrets, versions, audit log. The tenant leads every key, so the tables can be sharded. */
@@ -9,6 +9,13 @@ export const initial: Migration = {
 
   async up(trx: Knex, dialect: Dialect, tables: Tables): Promise<void> {
     for (const statement of statements(dialect, tables)) await trx.raw(statement);
+  },
+
+  async down(trx: Knex, _dialect: Dialect, tables: Tables): Promise<void> {
+    // those that refer to others first
+    for (const table of [tables.versions, tables.secrets, tables.tenantKeys, tables.rootKeys, tables.auditLog]) {
+      await trx.raw(`drop table ${name(table)}`);
+    }
   },
 };
 
@@ -95,9 +102,4 @@ function statements({ types: t }: Dialect, tables: Tables): readonly string[] {
       primary key (tenant_id, id)
     )`,
   ];
-}
-
-/** A table's name, with its schema where it has one, as SQL. */
-function name(table: string): string {
-  return `"${table.replace('.', '"."')}"`;
 }

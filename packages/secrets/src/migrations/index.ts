@@ -4,9 +4,10 @@ import { SecretsError } from '../errors.ts';
 import { asRows } from '../internal/rows.ts';
 import type { Tables } from '../tables.ts';
 import { initial } from './001-initial.ts';
+import { complete } from './002-complete.ts';
 import type { Migration } from './migration.ts';
 
-const MIGRATIONS: readonly Migration[] = [initial];
+const MIGRATIONS: readonly Migration[] = [initial, complete];
 
 /** Names of the migrations that have run and that have still to run. */
 export interface MigrationStatus {

@@ -6,4 +6,6 @@ import type { Tables } from '../tables.ts';
 export interface Migration {
   readonly name: string;
   up(trx: Knex, dialect: Dialect, tables: Tables): Promise<void>;
+  /** Undoes {@link up}, and what was stored in it. */
+  down(trx: Knex, dialect: Dialect, tables: Tables): Promise<void>;
 }

@@ -41,7 +41,7 @@ export class AuditedCalls {
     const { trx } = this.#context;
     return await this.#guarded(call, async () => {
       if (trx === undefined) await warmKek(this.#scope, key);
-      return await this.#scope.connections.write(trx, this.#scope.tables, async (inside) => {
+      return await this.#scope.connections.write(trx, this.#scope.tenantId, this.#scope.tables, async (inside) => {
         const [result, audited] = await work(inside);
         await this.#record(inside, call, 'success', audited);
         return result;
@@ -53,9 +53,9 @@ export class AuditedCalls {
   async read<T>(call: Call, work: Work<T>): Promise<T> {
     const { trx } = this.#context;
     return await this.#guarded(call, async () => {
-      const { connections } = this.#scope;
-      const [result, audited] = await work(connections.reader(trx));
-      await connections.outside(trx, (db) => this.#record(db, call, 'success', audited));
+      const { connections, tenantId } = this.#scope;
+      const [result, audited] = await connections.read(trx, tenantId, work);
+      await connections.outside(trx, tenantId, (db) => this.#record(db, call, 'success', audited));
       return result;
     });
   }
@@ -85,9 +85,9 @@ export class AuditedCalls {
       secretId: typeof secretId === 'string' ? secretId : undefined,
       version: typeof version === 'number' ? version : undefined,
     };
-    const { connections } = this.#scope;
+    const { connections, tenantId } = this.#scope;
     await typed(call.action, () =>
-      connections.outside(this.#context.trx, (db) => this.#record(db, call, 'refused', audited)),
+      connections.outside(this.#context.trx, tenantId, (db) => this.#record(db, call, 'refused', audited)),
     );
     if (code === 'ERR_SECRETS_INTEGRITY') this.#context.logger?.error(`${call.action} refused: ${code}`);
   }

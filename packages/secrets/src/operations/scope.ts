@@ -49,15 +49,17 @@ export async function activeKek(scope: Scope, trx: Knex, make: 'make' | 'find'):
 export async function warmKek(scope: Scope, make: 'make' | 'find'): Promise<void> {
   const { tenantId, tenantKeys } = scope;
   if (tenantKeys.isWarm(tenantId)) return;
-  const db = scope.connections.reader(undefined);
-  const row = await tenantKeys.findActive(db, tenantId);
-  if (row !== undefined) {
-    await tenantKeys.unwrap(db, row);
-    return;
-  }
-  if (make === 'find' || (await tenantKeys.hasAny(db, tenantId))) return;
+  const { connections } = scope;
+  const found = await connections.read(undefined, tenantId, async (db) => {
+    const row = await tenantKeys.findActive(db, tenantId);
+    return { row, any: row !== undefined || (await tenantKeys.hasAny(db, tenantId)) };
+  });
+  // The root key may be remote: it is asked while no transaction is open.
+  const db = connections.raw(undefined);
+  if (found.row !== undefined) await tenantKeys.unwrap(db, found.row);
+  if (found.any || make === 'find') return;
   const prepared = await tenantKeys.prepare(db, tenantId);
-  const kek = await scope.connections.write(undefined, scope.tables, (trx) => storeKek(scope, trx, prepared));
+  const kek = await connections.write(undefined, tenantId, scope.tables, (trx) => storeKek(scope, trx, prepared));
   tenantKeys.remember(tenantId, kek);
 }
 

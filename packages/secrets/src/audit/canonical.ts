@@ -1,0 +1,120 @@
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import type { KeyedMac, Keyring } from '@keywright/envelope';
+import { packMac, unpackMac } from '../internal/keyed-mac.ts';
+import { toMillis } from '../internal/time.ts';
+import type { AuditRow } from './row.ts';
+
+/** What of a row is authenticated. */
+export type AuditFacts = Omit<AuditRow, 'payload' | 'salt' | 'mac' | 'leaf_index'>;
+
+/** What the database may know before the store does: a read and its audit row are one statement. */
+export type AuditTail = Pick<AuditFacts, 'secret_id' | 'secret_name' | 'version'>;
+
+const ROW_KEY_PURPOSE = 'secrets.audit-row';
+const NULL_FIELD = Buffer.alloc(4, 0xff);
+const LEAF_PREFIX = Buffer.of(0);
+const BLOCK_BYTES = 64;
+
+/**
+ * One encoding of a row, for its MAC and its leaf. Fields in a fixed order, each `BE32(byte length) ‖ bytes`, or
+ * `FF FF FF FF` for null; text as UTF-8, the time as decimal milliseconds since 1970. The tail comes last, because SQL
+ * may have to write it: `int4send(octet_length(x)) || x`.
+ */
+export function canonicalRow(row: AuditFacts): Buffer {
+  return Buffer.concat([canonicalHead(row), canonicalTail(row)]);
+}
+
+export function canonicalHead(row: Omit<AuditFacts, keyof AuditTail>): Buffer {
+  return encode([
+    row.tenant_id,
+    row.id,
+    String(toMillis(row.at)),
+    row.actor,
+    row.action,
+    row.outcome,
+    row.context,
+    row.payload_hash,
+  ]);
+}
+
+export function canonicalTail({ secret_id, secret_name, version }: AuditTail): Buffer {
+  return encode([secret_id, secret_name, version === null ? null : String(version)]);
+}
+
+/**
+ * The key that one row is authenticated with. Each row has its own, so that SQL can be lent it to authenticate that row
+ * and no other.
+ */
+export function rowKey(auditKey: Keyring, tenantId: string, rowId: string): KeyedMac {
+  return auditKey.mac(ROW_KEY_PURPOSE, [tenantId, rowId]);
+}
+
+/** HMAC-SHA-256 of the canonical row under its row key, in column form. */
+export function rowMac({ kid, mac: key }: KeyedMac, canonical: Uint8Array): Buffer {
+  return packMac({ kid, mac: createHmac('sha256', key).update(canonical).digest() });
+}
+
+/** The two padded keys of HMAC-SHA-256 (RFC 2104), for `sha256(outer || sha256(inner || message))` in SQL. */
+export function hmacPads(key: Uint8Array): { readonly inner: Buffer; readonly outer: Buffer } {
+  const inner = Buffer.alloc(BLOCK_BYTES, 0x36);
+  const outer = Buffer.alloc(BLOCK_BYTES, 0x5c);
+  for (const [index, byte] of key.entries()) {
+    inner[index] = byte ^ 0x36;
+    outer[index] = byte ^ 0x5c;
+  }
+  return { inner, outer };
+}
+
+/** Id of the key that a row says it was authenticated with; `undefined` for bytes that are no MAC. */
+export function auditKeyId(row: Pick<AuditRow, 'mac'>): string | undefined {
+  return unpackMac(row.mac)?.kid;
+}
+
+/** Whether a row is as it was written, erasure apart. `auditKey` must be the one that {@link auditKeyId} names. */
+export function isAuthentic(auditKey: Keyring, row: AuditRow): boolean {
+  const expected = rowMac(rowKey(auditKey, row.tenant_id, row.id), canonicalRow(row));
+  return payloadMatches(row) && expected.length === row.mac.length && timingSafeEqual(expected, row.mac);
+}
+
+/** Payload and salt are both as they were hashed, or both gone: by erasure, or because there never were any. */
+export function payloadMatches({ payload, salt, payload_hash: hash }: AuditRow): boolean {
+  if (payload === null && salt === null) return true;
+  return payload !== null && salt !== null && hash?.equals(payloadHash(salt, payload)) === true;
+}
+
+export function payloadHash(salt: Uint8Array, payload: Uint8Array): Buffer {
+  return createHash('sha256').update(salt).update(payload).digest();
+}
+
+/** Leaf of the log's tree (RFC 6962, section 2.1): `SHA-256(00 ‖ canonical row ‖ MAC)`. Erasure does not change it. */
+export function leafHash(row: AuditFacts & Pick<AuditRow, 'mac'>): Buffer {
+  return createHash('sha256')
+    .update(LEAF_PREFIX)
+    .update(canonicalRow(row))
+    .update(encode([row.mac]))
+    .digest();
+}
+
+function encode(fields: readonly (string | Uint8Array | null)[]): Buffer {
+  let length = 0;
+  for (const field of fields) length += 4 + (field === null ? 0 : byteLength(field));
+  const out = Buffer.allocUnsafe(length);
+  let at = 0;
+  for (const field of fields) {
+    if (field === null) {
+      out.set(NULL_FIELD, at);
+      at += 4;
+      continue;
+    }
+    const size = byteLength(field);
+    at = out.writeUInt32BE(size, at);
+    if (typeof field === 'string') out.write(field, at, 'utf8');
+    else out.set(field, at);
+    at += size;
+  }
+  return out;
+}
+
+function byteLength(field: string | Uint8Array): number {
+  return typeof field === 'string' ? Buffer.byteLength(field) : field.byteLength;
+}
