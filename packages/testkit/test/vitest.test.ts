@@ -48,14 +48,21 @@ describe('the global setup without a server', () => {
 
   it('provides the reason when it is not', async () => {
     vi.stubEnv('KEYWRIGHT_TEST_PG_URL', UNREACHABLE);
+    vi.stubEnv('KEYWRIGHT_TEST_PG15_URL', UNREACHABLE);
     vi.stubEnv('KEYWRIGHT_REQUIRE', undefined);
     const warn = vi.spyOn(console, 'warn').mockReturnValue();
     const provide = vi.fn();
     const teardown = await setup({ provide });
     await teardown();
-    expect(warn).toHaveBeenCalledExactlyOnceWith(expect.stringContaining('KEYWRIGHT_TEST_PG_URL'));
-    expect(provide).toHaveBeenCalledExactlyOnceWith('keywrightPostgres', {
+    expect(warn.mock.calls).toEqual([
+      [expect.stringMatching(/^The suites on postgres are skipped.*KEYWRIGHT_TEST_PG_URL/)],
+      [expect.stringMatching(/^The suites on postgres15 are skipped.*KEYWRIGHT_TEST_PG15_URL/)],
+    ]);
+    expect(provide).toHaveBeenCalledWith('keywrightPostgres', {
       reason: expect.stringMatching(/^no PostgreSQL server answers at KEYWRIGHT_TEST_PG_URL: .*ECONNREFUSED/),
+    });
+    expect(provide).toHaveBeenCalledWith('keywrightPostgres15', {
+      reason: expect.stringMatching(/^no PostgreSQL server answers at KEYWRIGHT_TEST_PG15_URL: .*ECONNREFUSED/),
     });
   });
 });
@@ -69,16 +76,17 @@ describe('a run of several projects', { timeout: 60_000 }, () => {
     expect(new Set(servers).size).toBe(1);
     await expect(new Client(servers[0]).connect()).rejects.toMatchObject({ code: 'ECONNREFUSED' });
     expect(tests.filter((test) => test.status !== 'passed')).toEqual([]);
-    expect(tests.map(({ ancestorTitles }) => ancestorTitles[0])).toContain('engine on postgres');
+    const titles = tests.map(({ ancestorTitles }) => ancestorTitles[0]);
+    expect(titles).toEqual(expect.arrayContaining(['engine on postgres', 'engine on postgres15']));
   });
 
   it('skips the suites of a missing server by name', () => {
-    const { status, tests } = run({ KEYWRIGHT_TEST_PG_URL: UNREACHABLE });
+    const { status, tests } = run({ KEYWRIGHT_TEST_PG_URL: UNREACHABLE, KEYWRIGHT_TEST_PG15_URL: UNREACHABLE });
     expect(status).toBe(0);
-    const skipped = tests.filter((test) => test.status !== 'passed');
-    expect(skipped.map(({ ancestorTitles }) => ancestorTitles[0])).toEqual(
-      Array(2).fill(expect.stringMatching(/^engine on postgres \(no PostgreSQL server answers at/)),
-    );
+    const skipped = tests.filter((test) => test.status !== 'passed').map(({ ancestorTitles }) => ancestorTitles[0]);
+    const reason = (engine: string) => expect.stringMatching(`^engine on ${engine} \\(no PostgreSQL server answers at`);
+    expect(skipped).toHaveLength(4);
+    expect(skipped).toEqual(expect.arrayContaining([reason('postgres'), reason('postgres15')]));
   });
 
   it('fails when the missing server is required', () => {
