@@ -1,3 +1,4 @@
+export type { AuditSink, AuditSinkEntry, AuditSinkOptions } from './audit-sink.ts';
 export type { EncryptionContext } from './context.ts';
 export { type Envelope, type EnvelopeInfo, type EnvelopeV1, type EnvelopeV2, isEncrypted } from './envelope.ts';
 export { EnvelopeError, type EnvelopeErrorCode, KeyringError, type KeyringErrorCode } from './errors.ts';
@@ -23,5 +24,6 @@ export {
 } from './keywright-error.ts';
 export type { Logger } from './logger.ts';
 export type { MacParts } from './mac.ts';
+export { type DecryptOnceOptions, decryptBytesOnce } from './one-message.ts';
 export { type KeyringFromEnvOptions, keyringFromEnv } from './sources/env.ts';
 export type { Sealed, Suite, SuiteId, SuiteKey } from './suites/suite.ts';

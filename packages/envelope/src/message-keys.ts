@@ -6,7 +6,8 @@ import { SUITES, type Suite } from './suites/suite.ts';
 
 /** Salts a reader remembers per key. A writer makes one an hour, so this spans a fleet. */
 const READER_CACHE = 1024; // quick-lru keeps up to twice as many
-const LABEL = 'keywright/2';
+/** In front of what version 2 derives and authenticates. */
+export const LABEL = 'keywright/2';
 
 /** How a plaintext is to be read; authenticated, so bytes can never be opened as JSON. */
 export type PayloadType = 'json' | 'text' | 'bytes';

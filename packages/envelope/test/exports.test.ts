@@ -9,6 +9,7 @@ it('exports these names and no others', () => {
     'KeyringError',
     'KeywrightError',
     'createKeyring',
+    'decryptBytesOnce',
     'generateKeyBase64',
     'inspectEnvelope',
     'isEncrypted',

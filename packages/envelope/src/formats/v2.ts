@@ -11,7 +11,7 @@ import { asBuffer, MAX_PLAINTEXT_BYTES } from './plaintext.ts';
 export const OVERHEAD_BYTES: number = COMMITMENT_BYTES + TAG_BYTES;
 
 /** No writer makes more, and ciphers take no more than 2 GiB at once. */
-const MAX_BODY_BYTES: number = MAX_PLAINTEXT_BYTES + OVERHEAD_BYTES;
+export const MAX_BODY_BYTES: number = MAX_PLAINTEXT_BYTES + OVERHEAD_BYTES;
 
 /** The most that {@link ivBytes} is. */
 export const MAX_IV_BYTES: number = SALT_BYTES + 24;
