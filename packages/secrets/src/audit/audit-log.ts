@@ -2,13 +2,12 @@ import { randomBytes } from 'node:crypto';
 import type { Keyring } from '@keywright/envelope';
 import type { Knex } from 'knex';
 import { v7 as uuidv7 } from 'uuid';
-import { asRows } from '../internal/rows.ts';
 import { toMillis } from '../internal/time.ts';
-import type { Keyset } from '../pagination.ts';
 import type { Tables } from '../tables.ts';
 import { auditKeyId, canonicalRow, isAuthentic, payloadHash, rowKey, rowMac } from './canonical.ts';
 import type { AuditEntry, AuditEvent } from './event.ts';
-import { AUDIT_COLUMNS, type AuditRow, type NewAuditRow } from './row.ts';
+import { type AuditQuery, findAuditRows } from './list.ts';
+import type { AuditRow, NewAuditRow } from './row.ts';
 
 const SALT_BYTES = 16;
 
@@ -37,6 +36,11 @@ export class AuditLog {
     this.#keys.set(key.activeKid, key);
   }
 
+  /** Whether rows that were authenticated with this key can be judged. */
+  knows(kid: string): boolean {
+    return this.#keys.has(kid);
+  }
+
   /** The key that new rows are authenticated with. */
   get key(): Keyring {
     if (this.#active === undefined) throw new TypeError('The audit log was used before the store was ready.');
@@ -53,14 +57,19 @@ export class AuditLog {
     return (await db(this.#tables.auditLog).first('id')) !== undefined;
   }
 
-  /** Newest first; one more than the limit, for `pageOf`. Every row's MAC is checked. */
-  async list(db: Knex, tenantId: string, { limit, after }: Keyset): Promise<readonly AuditEntry[]> {
-    const query = db(this.#tables.auditLog)
-      .where({ tenant_id: tenantId })
-      .orderBy('id', 'desc')
-      .limit(limit + 1);
-    if (after !== undefined) query.where('id', '<', after);
-    return asRows<AuditRow>(await query.select(...AUDIT_COLUMNS)).map((row) => this.entryOf(row));
+  /**
+   * What a tenant asks for; one more than the limit, for `pageOf`. Every row's MAC is checked.
+   * @param loadKeys finds keys that rows were authenticated with and that are not at hand
+   */
+  async list(
+    db: Knex,
+    tenantId: string,
+    query: AuditQuery,
+    loadKeys: (rows: readonly AuditRow[]) => Promise<void>,
+  ): Promise<readonly AuditEntry[]> {
+    const rows = await findAuditRows(db, this.#tables, tenantId, query);
+    await loadKeys(rows);
+    return rows.map((row) => this.entryOf(row));
   }
 
   /** A row to be written, under its MAC. */
@@ -110,9 +119,9 @@ export class AuditLog {
   }
 
   /** A MAC under a key that the store does not hold is a forgery as far as it can tell. */
-  isAuthentic(row: AuditRow): boolean {
+  isAuthentic(row: AuditRow, canonical?: Uint8Array): boolean {
     const key = this.#keys.get(auditKeyId(row) ?? '');
-    return key !== undefined && isAuthentic(key, row);
+    return key !== undefined && isAuthentic(key, row, canonical);
   }
 }
 

@@ -5,6 +5,7 @@ export type AuditAction =
   | 'audit.prune'
   | 'audit.redact'
   | 'audit.seal'
+  | 'root.retire'
   | 'root.rewrap'
   | 'root.rotate'
   | 'secret.delete'
@@ -22,9 +23,13 @@ export type AuditAction =
   | 'secret.update'
   | 'secret.versions'
   | 'tenant.reencrypt'
+  | 'tenant.rewrap'
   | 'tenant.rotate'
   | 'tenant.shred'
   | 'tenant-key.create'
+  | 'tenant-key.destroy'
+  | 'tenant-key.disable'
+  | 'tenant-key.enable'
   | 'tenant-key.retire';
 
 /** One operation, as it goes into the log. */

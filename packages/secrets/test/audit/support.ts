@@ -1,0 +1,69 @@
+import type { SecretStore, SecretStoreOptions } from '@keywright/secrets';
+import { type AuditSigner, generateAuditSigner } from '@keywright/secrets/audit';
+import type { TestEngine } from '@keywright/testkit/engines';
+import type { Knex } from 'knex';
+import { type Fixture, openFixture } from '../support.ts';
+
+export const SIGNING = generateAuditSigner('example.com/audit');
+export const { signer: SIGNER, verifierKey: VERIFIER_KEY } = SIGNING;
+
+/** A store whose log is sealed by a key of the test's. */
+export async function openSealed(engine: TestEngine, options: Partial<SecretStoreOptions> = {}): Promise<Fixture> {
+  return await openFixture(engine, { ...options, audit: { signer: SIGNER, ...options.audit } });
+}
+
+/** Another process on the same database. */
+export function another(fixture: Fixture, signer: AuditSigner = SIGNER): SecretStore {
+  return fixture.reopen(fixture.root, { audit: { signer } });
+}
+
+/** Writes `count` audit rows of a tenant, every other one with a request. */
+export async function act(store: SecretStore, tenantId: string, count: number): Promise<void> {
+  for (let index = 0; index < count; index++) {
+    const request = { ip: `203.0.113.${index % 250}` };
+    const options = index % 2 === 0 ? { actor: 'user:1', request } : { actor: 'user:2' };
+    await store.tenant(tenantId, options).exists(`name ${index}`);
+  }
+}
+
+const TABLES = [
+  'secret_audit_log',
+  'secret_audit_tree',
+  'secret_audit_leaves',
+  'secret_audit_checkpoints',
+  'secret_audit_sinks',
+];
+
+/** Runs `work`, then puts the whole log back as it was. */
+export async function undone<T>(knex: Knex, work: () => Promise<T>): Promise<T> {
+  const before = await Promise.all(TABLES.map(async (table) => (await knex(table)) as readonly object[]));
+  try {
+    return await work();
+  } finally {
+    for (const [index, table] of TABLES.entries()) {
+      await knex(table).delete();
+      const rows = before[index] ?? [];
+      for (let at = 0; at < rows.length; at += 400) await knex(table).insert(rows.slice(at, at + 400));
+    }
+  }
+}
+
+export async function lines(source: AsyncIterable<string>): Promise<string[]> {
+  const all: string[] = [];
+  for await (const line of source) all.push(line);
+  return all;
+}
+
+/** Rows of the log in the order of their leaves. */
+export async function sealedRows(knex: Knex): Promise<readonly SealedRow[]> {
+  const rows = (await knex('secret_audit_log').whereNotNull('leaf_index').orderBy('leaf_index')) as SealedRow[];
+  return rows.map((row) => Object.assign(row, { leaf_index: Number(row.leaf_index) }));
+}
+
+export interface SealedRow extends Record<string, unknown> {
+  readonly tenant_id: string;
+  readonly id: string;
+  readonly action: string;
+  readonly context: string;
+  readonly leaf_index: number;
+}
