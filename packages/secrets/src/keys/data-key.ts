@@ -1,5 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { createKeyring, isKeywrightError, type Keyring } from '@keywright/envelope';
+import {
+  createKeyring,
+  decryptBytesOnce,
+  type EncryptionContext,
+  isKeywrightError,
+  type Keyring,
+} from '@keywright/envelope';
 import { contexts } from '../contexts.ts';
 import { SecretsError } from '../errors.ts';
 import { decodeValue, type SecretType, type SecretValue } from '../value.ts';
@@ -46,26 +52,83 @@ export function openVersion(
   at: VersionAddress,
   sealed: SealedVersion,
 ): { type: SecretType; value: SecretValue } {
+  const plaintext = openPlaintext(kek, at, sealed);
+  try {
+    const decoded = decodeValue(plaintext);
+    if (decoded !== undefined) return decoded;
+  } finally {
+    plaintext.fill(0);
+  }
+  throw notWhatWasSealed(at);
+}
+
+/**
+ * Decrypts a version and leaves it encoded; the caller wipes it.
+ * @throws SecretsError `ERR_SECRETS_INTEGRITY` for anything that is not what was sealed at this address
+ */
+export function openPlaintext(kek: Keyring, at: VersionAddress, sealed: SealedVersion): Buffer {
   let key: Buffer | undefined;
-  let plaintext: Buffer | undefined;
   try {
     key = kek.decryptBytes(sealed.wrappedDek, {
       context: contexts.dek(at.tenantId, at.secretId, at.version, kek.activeKid),
     });
-    const dataKey = createKeyring({ keys: { [DATA_KEY]: key }, activeKid: DATA_KEY });
-    plaintext = dataKey.decryptBytes(sealed.ciphertext, {
+    return decryptBytesOnce(sealed.ciphertext, {
+      kid: DATA_KEY,
+      key,
       context: contexts.secretValue(at.tenantId, at.secretId, at.version),
     });
-    const decoded = decodeValue(plaintext);
-    if (decoded !== undefined) return decoded;
   } catch (error) {
     if (!isKeywrightError(error)) throw error;
-    // one answer, whichever layer refused
+    throw notWhatWasSealed(at); // one answer, whichever layer refused
   } finally {
     key?.fill(0);
-    plaintext?.fill(0);
   }
-  throw new SecretsError('ERR_SECRETS_INTEGRITY', {
+}
+
+/**
+ * A version's data key under another tenant key. It is opened again and compared before anybody relies on it.
+ * @throws SecretsError `ERR_SECRETS_INTEGRITY`
+ */
+export function rewrapDataKey(from: Keyring, to: Keyring, at: VersionAddress, wrappedDek: Buffer): Buffer {
+  const contextOf = (kek: Keyring): { context: EncryptionContext } => ({
+    context: contexts.dek(at.tenantId, at.secretId, at.version, kek.activeKid),
+  });
+  let key: Buffer | undefined;
+  let check: Buffer | undefined;
+  try {
+    key = from.decryptBytes(wrappedDek, contextOf(from));
+    const fresh = to.encryptBytes(key, contextOf(to));
+    check = to.decryptBytes(fresh, contextOf(to));
+    if (check.equals(key)) return fresh;
+  } catch (error) {
+    if (!isKeywrightError(error)) throw error;
+  } finally {
+    key?.fill(0);
+    check?.fill(0);
+  }
+  throw notWhatWasSealed(at);
+}
+
+/**
+ * A version under a fresh data key and another ciphertext, opened again and compared.
+ * @throws SecretsError `ERR_SECRETS_INTEGRITY`
+ */
+export function resealVersion(from: Keyring, to: Keyring, at: VersionAddress, sealed: SealedVersion): SealedVersion {
+  const plaintext = openPlaintext(from, at, sealed);
+  let check: Buffer | undefined;
+  try {
+    const fresh = sealVersion(to, at, plaintext);
+    check = openPlaintext(to, at, fresh);
+    if (check.equals(plaintext)) return fresh;
+  } finally {
+    plaintext.fill(0);
+    check?.fill(0);
+  }
+  throw notWhatWasSealed(at);
+}
+
+function notWhatWasSealed(at: VersionAddress): SecretsError {
+  return new SecretsError('ERR_SECRETS_INTEGRITY', {
     context: { tenantId: at.tenantId, secretId: at.secretId, version: at.version },
   });
 }

@@ -80,21 +80,41 @@ async function rootCall<T>(
     ]);
   } catch (error) {
     throwIfAborted(signal); // whatever the wrapper made of it
-    const context = { tenantId, keyId: kekId, ...(kid === undefined ? {} : { kid }) };
-    if (!isKeywrightError(error)) {
-      throw new SecretsError('ERR_SECRETS_ROOT_UNAVAILABLE', { context, cause: error, retryable: true });
-    }
-    if (error.code === 'ERR_KEYRING_KID_UNKNOWN') {
-      throw new SecretsError('ERR_SECRETS_ROOT_KEY_MISSING', { context, cause: error });
-    }
-    if (error.code.startsWith('ERR_ENVELOPE_')) {
-      throw new SecretsError('ERR_SECRETS_INTEGRITY', { context, cause: error });
-    }
-    throw error;
+    throw rootError(error, { tenantId, kekId }, kid);
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener('abort', giveUp);
   }
+}
+
+/**
+ * A call of a root key in this process, which answers at once: without timer and signal. What it returns is the caller's.
+ * @throws SecretsError as {@link unwrapUnderRoot} does
+ */
+export async function typedRootCall<T>(
+  { tenantId, kekId }: RootCall,
+  kid: string | undefined,
+  work: (options: WrapOptions) => Promise<T>,
+): Promise<T> {
+  try {
+    return await work({ context: contexts.tenantKek(tenantId, kekId) });
+  } catch (error) {
+    throw rootError(error, { tenantId, kekId }, kid);
+  }
+}
+
+function rootError(error: unknown, { tenantId, kekId }: Pick<RootCall, 'tenantId' | 'kekId'>, kid?: string): Error {
+  const context = { tenantId, keyId: kekId, ...(kid === undefined ? {} : { kid }) };
+  if (!isKeywrightError(error)) {
+    return new SecretsError('ERR_SECRETS_ROOT_UNAVAILABLE', { context, cause: error, retryable: true });
+  }
+  if (error.code === 'ERR_KEYRING_KID_UNKNOWN') {
+    return new SecretsError('ERR_SECRETS_ROOT_KEY_MISSING', { context, cause: error });
+  }
+  if (error.code.startsWith('ERR_ENVELOPE_')) {
+    return new SecretsError('ERR_SECRETS_INTEGRITY', { context, cause: error });
+  }
+  return error;
 }
 
 /** @throws SecretsError `ERR_SECRETS_ABORTED` */

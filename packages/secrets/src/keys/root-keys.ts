@@ -24,6 +24,8 @@ export interface RootCandidate {
  * a tenant key is under. A wrong key is refused by name before anything is read or written. Nothing is stored: a key
  * that nothing is under yet must not be asked of the other processes. Returns what was compared.
  *
+ * @param census what says whether a tenant key is under a root key: the tenant keys, or the root key's status where
+ * `db` does not see those of every tenant
  * @throws SecretsError `ERR_SECRETS_ROOT_KEY_WRONG`, `ERR_SECRETS_ROOT_KEY_MISSING`, `ERR_SECRETS_ROOT_UNAVAILABLE`
  */
 export async function verifyRootKeys(
@@ -31,9 +33,11 @@ export async function verifyRootKeys(
   tables: Tables,
   root: KeyWrapper,
   timeoutMs: number,
+  census: 'tenant-keys' | 'status' = 'tenant-keys',
 ): Promise<readonly RootCandidate[]> {
   const known = asRows<RootKeyRow>(await db(tables.rootKeys).select(...COLUMNS));
-  const inUse = await rootKeysInUse(db, tables);
+  const notRetired = known.filter(({ status }) => status === 'active').map(({ kid }) => kid);
+  const inUse = census === 'status' ? notRetired : await rootKeysInUse(db, tables);
   const asked = known.filter(({ kid }) => inUse.includes(kid) || kid === root.activeKid);
   for (const row of asked) await verifyRootKey(root, row, timeoutMs);
   return asked.map((row) => ({ kid: row.kid, checkValue: row.check_value }));

@@ -28,13 +28,17 @@ export async function claimRotation(trx: Knex, tables: Tables, kid: string): Pro
   if (rows.some((row) => row.kid === kid && row.status === 'retired')) {
     throw new SecretsError('ERR_SECRETS_ROOT_KEY_RETIRED', { context: { kid } });
   }
-  const now = new Date();
   for (const row of rows) {
     if (row.kid === kid || row.rotating_at === null) continue;
-    if (toMillis(row.rotating_at) > now.getTime() - STALE_MS) throw conflict(row.kid);
+    if (isClaimed(row)) throw conflict(row.kid);
     await trx(tables.rootKeys).where({ kid: row.kid }).update({ rotating_at: null });
   }
-  await trx(tables.rootKeys).where({ kid }).update({ rotating_at: now });
+  await trx(tables.rootKeys).where({ kid }).update({ rotating_at: new Date() });
+}
+
+/** Whether tenant keys are being put under this root key, by a rotation that may have just begun. */
+export function isClaimed({ rotating_at: at }: Pick<GuardRow, 'rotating_at'>): boolean {
+  return at !== null && toMillis(at) > Date.now() - STALE_MS;
 }
 
 /** Takes the claim back: the rotation has ended, or failed. */

@@ -2,10 +2,13 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { createKeyring, type Keyring, type KeyWrapper, type WrappedKey } from '@keywright/envelope';
 import type { Knex } from 'knex';
 import QuickLRU from 'quick-lru';
+import { SYSTEM_TENANT } from '../arguments.ts';
 import { SecretsError } from '../errors.ts';
-import { outermost } from '../internal/callers-transaction.ts';
+import { isCallersTransaction, outermost } from '../internal/callers-transaction.ts';
 import { asRow, asRows } from '../internal/rows.ts';
 import type { Tables } from '../tables.ts';
+import { measured } from '../telemetry/observed.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
 import { unwrapUnderRoot, wrapUnderRoot } from './root-calls.ts';
 import { holdRootKey, type RootCandidate, rootCandidate } from './root-keys.ts';
 
@@ -27,6 +30,12 @@ export interface PreparedKey {
   readonly kek: Keyring;
 }
 
+/** A tenant key that was not in memory when a call in a caller's transaction needed it. */
+export interface ColdKek {
+  readonly tenantId: string;
+  readonly keyId: string;
+}
+
 export interface TenantKeysOptions {
   /** Unwrapped keys kept in memory. */
   readonly maxKeys: number;
@@ -34,6 +43,12 @@ export interface TenantKeysOptions {
   readonly ttlMs: number;
   /** Time the root key has to wrap or unwrap one, in milliseconds. */
   readonly rootTimeoutMs: number;
+  /** What becomes of a key in a caller's transaction that is not in memory. */
+  readonly coldKek?: 'unwrap' | 'refuse' | undefined;
+  readonly onColdKek?: ((cold: ColdKek) => void) | undefined;
+  readonly telemetry?: Telemetry | undefined;
+  /** Told that a tenant's key was forgotten or found to be out of use: what was decrypted with it must go too. */
+  readonly onForgotten?: ((tenantId: string) => void) | undefined;
 }
 
 export const KEK_COLUMNS = ['tenant_id', 'kek_id', 'wrapped', 'root_kid', 'status'] as const;
@@ -65,16 +80,58 @@ export class TenantKeys {
 
   /** The row of the key that this tenant writes with, if it has one yet. */
   async findActive(db: Knex, tenantId: string): Promise<TenantKeyRow | undefined> {
+    const query = db(this.#tables.tenantKeys).where({ tenant_id: tenantId, status: 'active' });
+    return asRow<TenantKeyRow>(await query.first(...KEK_COLUMNS));
+  }
+
+  /**
+   * As {@link findActive}, for whoever writes with the key: it stays usable until the transaction ends. Without that, it
+   * could be destroyed between this look and the commit, and what was written under it would be lost.
+   */
+  async holdActive(trx: Knex, tenantId: string): Promise<TenantKeyRow | undefined> {
     return asRow<TenantKeyRow>(
-      await db(this.#tables.tenantKeys)
+      await trx(this.#tables.tenantKeys)
         .where({ tenant_id: tenantId, status: 'active' })
+        .forKeyShare()
         .first(...KEK_COLUMNS),
     );
+  }
+
+  /**
+   * Keeps keys from being destroyed until the transaction ends: the one that it writes with, and those of what it has read.
+   * @throws SecretsError `ERR_SECRETS_KEY_UNAVAILABLE` unless the one is active and the others may still be used
+   */
+  async holdAll(trx: Knex, tenantId: string, activeId: string, others: readonly string[]): Promise<void> {
+    const rows = asRows<Pick<TenantKeyRow, 'kek_id' | 'status'>>(
+      await trx(this.#tables.tenantKeys)
+        .where({ tenant_id: tenantId })
+        .whereIn('kek_id', [activeId, ...others])
+        .forKeyShare()
+        .select('kek_id', 'status'),
+    );
+    const states = new Map(rows.map((row) => [row.kek_id, row.status]));
+    for (const keyId of [activeId, ...others]) {
+      const state = states.get(keyId);
+      if (state === 'active' || (state === 'decrypt-only' && keyId !== activeId)) continue;
+      throw new SecretsError('ERR_SECRETS_KEY_UNAVAILABLE', {
+        context: { tenantId, keyId, ...(state === undefined ? {} : { state }) },
+      });
+    }
   }
 
   /** Whether a tenant has a key in any state: one that it cannot use is not replaced without being asked. */
   async hasAny(db: Knex, tenantId: string): Promise<boolean> {
     return (await db(this.#tables.tenantKeys).where({ tenant_id: tenantId }).first('kek_id')) !== undefined;
+  }
+
+  /** The rows of all of a tenant's keys, oldest first. */
+  async all(db: Knex, tenantId: string): Promise<readonly TenantKeyRow[]> {
+    return asRows<TenantKeyRow>(
+      await db(this.#tables.tenantKeys)
+        .where({ tenant_id: tenantId })
+        .orderBy(['created_at', 'kek_id'])
+        .select(...KEK_COLUMNS),
+    );
   }
 
   /** The rows of some of a tenant's keys. */
@@ -165,18 +222,34 @@ export class TenantKeys {
   async unwrap(db: Knex, row: TenantKeyRow): Promise<Keyring> {
     const { tenant_id: tenantId, kek_id: kekId, wrapped, status } = row;
     if (status === 'disabled' || status === 'destroyed' || wrapped === null) {
+      this.#options.onForgotten?.(tenantId);
       throw new SecretsError('ERR_SECRETS_KEY_UNAVAILABLE', { context: { tenantId, keyId: kekId, state: status } });
     }
     const name = cacheName(tenantId, kekId);
-    if (status === 'active') this.#active.set(tenantId, kekId);
-    const known = this.#cache.get(name) ?? this.#uncommitted.get(outermost(db))?.get(kekId);
+    const known = this.#known(db, row);
+    measured(this.#options.telemetry, 'kek_cache.hit', known === undefined ? 0 : 1);
     if (known !== undefined) return known;
+    this.#beforeCold(db, row);
     let pending = this.#unwrapping.get(name);
     if (pending === undefined) {
       pending = this.#unwrapNow(row, wrapped).finally(() => this.#unwrapping.delete(name));
       this.#unwrapping.set(name, pending);
     }
     return await pending;
+  }
+
+  /** The key, if it is in memory, of a row whose state was just read through `db` and lets it be used. */
+  recall(db: Knex, row: Pick<TenantKeyRow, 'tenant_id' | 'kek_id' | 'status'>): Keyring | undefined {
+    const known = this.#known(db, row);
+    if (known !== undefined) measured(this.#options.telemetry, 'kek_cache.hit', 1);
+    return known;
+  }
+
+  /** Forgets some of a tenant's unwrapped keys. */
+  forget(tenantId: string, kekIds: readonly string[]): void {
+    this.#options.onForgotten?.(tenantId);
+    this.#active.delete(tenantId);
+    for (const kekId of kekIds) this.#cache.delete(cacheName(tenantId, kekId));
   }
 
   /** Forgets every unwrapped key. */
@@ -194,12 +267,36 @@ export class TenantKeys {
     return candidate;
   }
 
+  #known(db: Knex, row: Pick<TenantKeyRow, 'tenant_id' | 'kek_id' | 'status'>): Keyring | undefined {
+    const { tenant_id: tenantId, kek_id: kekId, status } = row;
+    if (status === 'active') this.#active.set(tenantId, kekId);
+    return this.#cache.get(cacheName(tenantId, kekId)) ?? this.#uncommitted.get(outermost(db))?.get(kekId);
+  }
+
+  /**
+   * A holder of the root key that is remote must not be asked in a caller's transaction unawares.
+   * @throws SecretsError `ERR_SECRETS_KEY_COLD`
+   */
+  #beforeCold(db: Knex, { tenant_id: tenantId, kek_id: keyId }: TenantKeyRow): void {
+    // The store's own key is unwrapped once, when the store becomes ready.
+    if (tenantId === SYSTEM_TENANT || !isCallersTransaction(db)) return;
+    const { coldKek, onColdKek } = this.#options;
+    try {
+      onColdKek?.({ tenantId, keyId });
+    } catch {
+      // a counter that fails is no reason to refuse a secret
+    }
+    if (coldKek === 'refuse') throw new SecretsError('ERR_SECRETS_KEY_COLD', { context: { tenantId, keyId } });
+  }
+
   async #unwrapNow(row: TenantKeyRow, wrapped: Buffer): Promise<Keyring> {
+    const asked = performance.now();
     const bytes = await unwrapUnderRoot(
       this.#root,
       { kid: row.root_kid, wrapped },
       { tenantId: row.tenant_id, kekId: row.kek_id, timeoutMs: this.#options.rootTimeoutMs },
     );
+    measured(this.#options.telemetry, 'kek.unwrap', performance.now() - asked);
     try {
       const kek = createKeyring({ keys: { [row.kek_id]: bytes }, activeKid: row.kek_id });
       this.#cache.set(cacheName(row.tenant_id, row.kek_id), kek);
