@@ -1,7 +1,7 @@
 import type { Options } from 'tsup';
 
 const options: Options = {
-  entry: ['src/index.ts'],
+  entry: ['src/index.ts', 'src/audit/index.ts', 'src/conformance/index.ts', 'src/opentelemetry.ts'],
   format: 'esm',
   target: 'node22',
   dts: true,

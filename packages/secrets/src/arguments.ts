@@ -4,6 +4,7 @@ import { plainJson } from './internal/plain-json.ts';
 
 const MAX_NAME = 255;
 const MAX_METADATA_BYTES = 16 * 1024;
+const MAX_METADATA_DEPTH = 32;
 const CONTROL = /\p{Cc}/u;
 
 /** Ids that start so belong to the store itself. */
@@ -33,16 +34,18 @@ export function checkText(text: unknown, argument: string): string {
   return text;
 }
 
-export function checkVersion(version: unknown): number {
-  if (Number.isSafeInteger(version) && (version as number) > 0 && (version as number) < 2 ** 31) {
-    return version as number;
-  }
-  throw invalidArgument('version', 'a positive integer', typeof version);
+export function checkVersion(version: unknown, argument = 'version'): number {
+  return checkInteger(version, argument, 2 ** 31 - 1);
 }
 
-export function checkLimit(limit: unknown, max: number): number {
-  if (Number.isSafeInteger(limit) && (limit as number) > 0 && (limit as number) <= max) return limit as number;
-  throw invalidArgument('limit', `an integer from 1 to ${max}`, typeof limit);
+export function checkLimit(limit: unknown, max: number, argument = 'limit'): number {
+  return checkInteger(limit, argument, max);
+}
+
+/** @throws SecretsError `ERR_SECRETS_INVALID_ARGUMENT` */
+export function checkInteger(value: unknown, argument: string, max: number): number {
+  if (Number.isSafeInteger(value) && (value as number) > 0 && (value as number) <= max) return value as number;
+  throw invalidArgument(argument, `an integer from 1 to ${max}`, kindOf(value));
 }
 
 /**
@@ -50,11 +53,12 @@ export function checkLimit(limit: unknown, max: number): number {
  * of a caller's transaction.
  */
 export function metadataText(metadata: unknown, argument: string): string {
-  const expected = 'a plain object of JSON data, at most 16 KiB';
+  const expected = 'a plain object of JSON data, at most 16 KiB and 32 levels';
   const json = plainJson(metadata, MAX_METADATA_BYTES, storable);
   if ('tooLong' in json) throw invalidArgument(argument, expected, 'more');
   if ('refused' in json) throw invalidArgument(argument, expected, json.refused);
   if (!json.text.startsWith('{')) throw invalidArgument(argument, expected, kindOf(metadata));
+  if (depthOf(json.text) > MAX_METADATA_DEPTH) throw invalidArgument(argument, expected, 'more levels');
   return json.text;
 }
 
@@ -85,6 +89,17 @@ export function kindOf(value: unknown): string {
 
 export function invalidArgument(argument: string, expected: string, received: string): SecretsError {
   return new SecretsError('ERR_SECRETS_INVALID_ARGUMENT', { context: { argument, expected, received } });
+}
+
+/** Levels of objects and arrays in a JSON text. */
+export function depthOf(json: string): number {
+  let depth = 0;
+  let deepest = 0;
+  for (const [token] of json.matchAll(/"(?:[^"\\]|\\.)*"|[[{\]}]/g)) {
+    if (token === '{' || token === '[') deepest = Math.max(deepest, ++depth);
+    else if (token === '}' || token === ']') depth--;
+  }
+  return deepest;
 }
 
 function storable(text: string): boolean {

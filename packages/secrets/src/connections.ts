@@ -5,7 +5,7 @@ import { hasExternalPool, onAuditPool, releaseAuditPool, retainAuditPool } from 
 import type { Dialect } from './dialects/dialect.ts';
 import { dialectOf } from './dialects/index.ts';
 import { atomically } from './internal/transactions.ts';
-import { type Isolation, unenforced } from './isolation/isolation.ts';
+import { type Isolation, type SweepingProof, unenforced } from './isolation/isolation.ts';
 import type { Tables } from './tables.ts';
 
 interface Client {
@@ -59,9 +59,21 @@ export class Connections {
     return this.#isolation.enforced;
   }
 
-  /** For work across tenants: rotation, sealing, retention. */
-  sweeping(): Knex {
-    return this.#isolation.sweeping(this.#knex);
+  /**
+   * For work across tenants: rotation, sealing, retention. To be asked for anew by each piece of work.
+   * @param proved `lately` for what is asked again and again, and destroys nothing
+   * @throws SecretsError `ERR_SECRETS_RLS_BLIND`
+   */
+  async sweeping(proved: SweepingProof = 'now'): Promise<Knex> {
+    return await this.#isolation.sweeping(this.#knex, proved);
+  }
+
+  /**
+   * Proves that the database isolates tenants, where it was asked to, from whoever `db` is connected as.
+   * @throws SecretsError `ERR_SECRETS_RLS_INEFFECTIVE`
+   */
+  async verifyIsolation(db: Knex): Promise<void> {
+    await this.#isolation.verify(db);
   }
 
   /** Runs reads of one tenant's rows in the caller's transaction, else on the host's pool. */
@@ -114,6 +126,11 @@ export class Connections {
     const inside = this.callersTransaction(trx);
     if (inside === undefined) return await work(this.#knex);
     if (!this.dialect.concurrentWriters) return await work(inside);
+    return await this.besideTransactions(work);
+  }
+
+  /** For what is committed while callers' transactions are open, whoever they are; with no tenant's isolation set up. */
+  async besideTransactions<T>(work: (db: Knex) => Promise<T>): Promise<T> {
     if (this.#auditKnex !== undefined) return await work(this.#auditKnex);
     // A store made on a transaction lives as long as that; nobody would close it.
     if (!this.#retained && !this.#knex.isTransaction) {
@@ -155,7 +172,8 @@ export function checkOpen(trx: Knex.Transaction): Knex.Transaction {
   throw invalidArgument('trx', 'an open transaction', 'one that has ended');
 }
 
-function checkKnex(knex: unknown, argument: string): Knex {
+/** @throws SecretsError `ERR_SECRETS_INVALID_ARGUMENT` */
+export function checkKnex(knex: unknown, argument: string): Knex {
   if (holds(() => typeof knex === 'function' && isObject((knex as Knex).client))) return knex as Knex;
   throw invalidArgument(argument, 'a knex instance', kindOf(knex));
 }

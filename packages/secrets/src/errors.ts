@@ -7,14 +7,14 @@ const MESSAGES = {
   ERR_SECRETS_NOT_FOUND:
     'This tenant has no such secret or version. Check the name with list(); a deleted secret is not found.',
   ERR_SECRETS_ALREADY_EXISTS:
-    'A secret of this name exists and ifAbsent was asked for. Leave ifAbsent out to add a version to it.',
+    'A secret of this name exists. To add a version to it, save without ifAbsent; to rename or restore another, choose a free name.',
   ERR_SECRETS_VERSION_CONFLICT:
     'The secret is not at the expected version: somebody else changed it. Read it again and decide anew.',
   ERR_SECRETS_CAS_REQUIRED: 'This secret is changed only with expectedVersion. Pass the version that you have read.',
   ERR_SECRETS_VERSION_DESTROYED: 'This version was destroyed: its value is gone. Read or roll back to another version.',
   ERR_SECRETS_VALUE_NOT_JSON:
     'The secret is not a JSON object, so there is nothing to merge into. Save a new value instead.',
-  ERR_SECRETS_EXPIRED: 'The secret has expired and is read no more. Delete it and save it again under its name.',
+  ERR_SECRETS_EXPIRED: 'The secret has expired: it is not read, and takes a new value only with a new expiresAt. Save it with one, or purge it.',
   ERR_SECRETS_INTEGRITY:
     'The stored secret is not what was saved under this tenant, name and version: it was changed, moved or damaged. Compare the audit log and restore it from a backup.',
   ERR_SECRETS_KEY_UNAVAILABLE:
@@ -39,6 +39,11 @@ const MESSAGES = {
   ERR_SECRETS_LEASE_LOST:
     'Another process took this work over because this one was not heard of. What was committed was kept; call again.',
   ERR_SECRETS_SIGNER_MISSING: 'Checkpoints of the audit log need a signer. Pass audit.signer to createSecretStore().',
+  ERR_SECRETS_SIGNER_UNAVAILABLE:
+    'The signer of audit checkpoints did not answer in time, failed, or signed with another key than its public key. Look at its health; what was sealed is signed by the next seal().',
+  ERR_SECRETS_SINK_FAILED:
+    'A sink of the audit log failed or was too slow. Look at its health; it is given the same entries again.',
+  ERR_SECRETS_NOT_SEALED: 'No signed checkpoint covers this audit row yet. Call audit.seal(), or wait for the next one.',
   ERR_SECRETS_AUDIT_TAMPERED:
     'The audit log is not what was sealed. Run verify() for the first bad row, and compare with an exported checkpoint.',
   ERR_SECRETS_RLS_INEFFECTIVE:
@@ -51,6 +56,8 @@ const MESSAGES = {
     'The tables of the secret store are missing or older than this release. Run store.migrate().',
   ERR_SECRETS_SCHEMA_NEWER:
     'The tables of the secret store are newer than this release. Upgrade @keywright/secrets in this service.',
+  ERR_SECRETS_DATA_LOSS:
+    'Undoing the migration would drop data; the context names a table that has some. Back it up, then pass allowDataLoss: true.',
   ERR_SECRETS_FOREIGN_TABLE:
     'A table of the same name exists that the secret store did not make. Choose another place with the tables option: { prefix } or { schema }.',
   ERR_SECRETS_UNSUPPORTED_DATABASE:

@@ -15,13 +15,15 @@ type ReadinessParts = Omit<StoreCore, 'options' | 'logger' | 'ready'>;
  * was written with, and the audit key is at hand. Returns the audit key's id, which no other database has.
  *
  * @throws SecretsError `ERR_SECRETS_NOT_MIGRATED`, `ERR_SECRETS_SCHEMA_NEWER`, `ERR_SECRETS_ROOT_KEY_WRONG`,
- * `ERR_SECRETS_ROOT_KEY_MISSING`, `ERR_SECRETS_INTEGRITY`, `ERR_SECRETS_KEY_UNAVAILABLE`
+ * `ERR_SECRETS_ROOT_KEY_MISSING`, `ERR_SECRETS_INTEGRITY`, `ERR_SECRETS_KEY_UNAVAILABLE`, `ERR_SECRETS_RLS_INEFFECTIVE`
  */
 export async function makeReady(db: Knex, parts: ReadinessParts): Promise<string> {
   const { connections, tables, root, tenantKeys, audit } = parts;
   const { pending } = await readMigrations(db, tables);
   if (pending.length > 0) throw new SecretsError('ERR_SECRETS_NOT_MIGRATED');
-  tenantKeys.rememberRootKeys(await verifyRootKeys(db, tables, root, parts.rootTimeoutMs));
+  await connections.verifyIsolation(db);
+  const census = connections.isolated ? 'status' : 'tenant-keys';
+  tenantKeys.rememberRootKeys(await verifyRootKeys(db, tables, root, parts.rootTimeoutMs, census));
   const found = await connections.scoped(db, SYSTEM_TENANT, (inside) => findAuditKey(inside, parts));
   const row = found ?? (await makeAuditKey(db, parts));
   audit.useKey(await tenantKeys.unwrap(db, row));
@@ -29,18 +31,22 @@ export async function makeReady(db: Knex, parts: ReadinessParts): Promise<string
 }
 
 /** `undefined` for a store that is used for the first time. */
-async function findAuditKey(db: Knex, { tenantKeys, audit }: ReadinessParts): Promise<TenantKeyRow | undefined> {
+async function findAuditKey(db: Knex, parts: ReadinessParts): Promise<TenantKeyRow | undefined> {
+  const { connections, tables, tenantKeys, audit } = parts;
   const found = await tenantKeys.findActive(db, SYSTEM_TENANT);
   if (found !== undefined) return found;
   // These first, then the key again: another process may be making key and first audit row, in one transaction.
   const lost = await tenantKeys.hasAny(db, SYSTEM_TENANT);
   const used = await audit.hasRows(db);
+  // Where the database isolates tenants, only the store's own rows can be seen here, and they may have been pruned. The
+  // first root key was registered together with the audit key.
+  const registered = connections.isolated && (await db(tables.rootKeys).first('kid')) !== undefined;
   const again = await tenantKeys.findActive(db, SYSTEM_TENANT);
   if (again !== undefined) return again;
   const context = { tenantId: SYSTEM_TENANT };
   if (lost) throw new SecretsError('ERR_SECRETS_KEY_UNAVAILABLE', { context });
   // Somebody removed the key under which every audit row is authentic. A new one would make the log look forged.
-  if (used) throw new SecretsError('ERR_SECRETS_INTEGRITY', { context });
+  if (used || registered) throw new SecretsError('ERR_SECRETS_INTEGRITY', { context });
   return undefined;
 }
 

@@ -13,8 +13,22 @@ export interface SecretInfo {
   /** What the host says the secret is (`api_key`, `oauth`, …); not interpreted. */
   readonly authType: string | null;
   readonly metadata: Metadata;
+  /** What it is for, in the clear. */
+  readonly description: string | null;
+  /** Labels to find it by, in the clear. */
+  readonly tags: readonly string[];
+  /** Actor who saved it first; null for a secret older than this record. */
+  readonly createdBy: string | null;
   readonly createdAt: Date;
   readonly updatedAt: Date;
+  /** From then on its value is read no more. */
+  readonly expiresAt: Date | null;
+  /** When it was deleted; null while it lives. */
+  readonly deletedAt: Date | null;
+  /** Whether it is changed only with `expectedVersion`. */
+  readonly casRequired: boolean;
+  /** How many of its newest versions are kept; null where the store's own limit holds. */
+  readonly maxVersions: number | null;
 }
 
 /** One version of a secret, without its value. */
@@ -23,6 +37,8 @@ export interface SecretVersionInfo {
   readonly createdAt: Date;
   /** Actor who saved it. */
   readonly createdBy: string;
+  /** When its value was destroyed; null while it can be read. */
+  readonly destroyedAt: Date | null;
   readonly current: boolean;
 }
 

@@ -53,7 +53,7 @@ describeEachEngine('secrets', (engine) => {
       });
       expect((await tenant.get('key', { version: 1 })).value).toBe('one');
       expect(await rejection(tenant.get('key', { version: 3 }))).toMatchObject({ code: 'ERR_SECRETS_NOT_FOUND' });
-      const versions = await tenant.versions('key');
+      const { items: versions } = await tenant.versions('key');
       expect(versions.map(({ version, current, createdBy }) => ({ version, current, createdBy }))).toEqual([
         { version: 2, current: true, createdBy: 'tester' },
         { version: 1, current: false, createdBy: 'tester' },

@@ -45,7 +45,7 @@ describeEachEngine("in a caller's transaction", (engine) => {
         expect((await tenant.get('key')).value).toBe('one');
       });
       expect((await fixture.tenant(tenantId).get('key')).value).toBe('one');
-      expect(await fixture.tenant(tenantId).versions('key')).toHaveLength(1);
+      expect((await fixture.tenant(tenantId).versions('key')).items).toHaveLength(1);
     }
     await knex.raw(
       engine.name === 'sqlite' ? 'drop trigger refuse' : 'alter table secret_audit_log drop constraint refuse',

@@ -67,7 +67,7 @@ describeEachEngine('a host that configures knex with', (engine) => {
         version: 2,
         metadata: { camelCase: 1, snake_case: 2 },
       });
-      expect((await tenant.versions('key'))[0]?.createdAt.getTime()).toBeGreaterThan(Date.now() - 60_000);
+      expect((await tenant.versions('key')).items[0]?.createdAt.getTime()).toBeGreaterThan(Date.now() - 60_000);
       await tenant.delete('other');
       expect((await tenant.list()).items.map((item) => item.name)).toEqual(['key']);
       fixture.root.add('v2', new Uint8Array(32).fill(2));

@@ -1,4 +1,5 @@
 import { createKeyring, generateKeyBase64, type KeyWrapper } from '@keywright/envelope';
+import type { KeyProgress } from '@keywright/secrets';
 import { describeEachEngine } from '@keywright/testkit/engines';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { auditRows, type Fixture, openFixture, rejection, wrapperOf } from './support.ts';
@@ -46,13 +47,18 @@ describeEachEngine('root keys', (engine) => {
     const both = createKeyring({ keys: { ...fixture.keys, v2 }, activeKid: 'v2' });
     const store = fixture.reopen(both);
     expect((await store.tenant('t7', { actor: 'x' }).get('key')).value).toBe('value 7');
-    const progress: number[] = [];
+    const progress: KeyProgress[] = [];
     const ciphertexts = await fixture.knex('secret_versions').select('tenant_id', 'ciphertext', 'wrapped_dek');
 
-    const rotation = await store.rotateRoot({ actor: 'operator', onProgress: (count) => progress.push(count) });
+    expect(await store.rotateRoot({ actor: 'operator', dryRun: true })).toMatchObject({ rewrapped: 0, pending: 121 });
+    const onProgress = (seen: KeyProgress): void => void progress.push(seen);
+    const rotation = await store.rotateRoot({ actor: 'operator', batchRows: 100, onProgress });
 
     expect(rotation).toEqual({ kid: 'v2', rewrapped: 121, retired: ['v1'] });
-    expect(progress).toEqual([100, 121]);
+    expect(progress).toMatchObject([
+      { phase: 'tenant-keys', done: 100, total: 121, batch: 100 },
+      { phase: 'tenant-keys', done: 121, total: 121, batch: 21 },
+    ]);
     expect(await fixture.knex('secret_versions').select('tenant_id', 'ciphertext', 'wrapped_dek')).toEqual(ciphertexts);
     const alone = fixture.reopen(createKeyring({ keys: { v2 }, activeKid: 'v2' }));
     for (const index of [0, 60, 119]) {
@@ -73,7 +79,8 @@ describeEachEngine('root keys', (engine) => {
     const both = createKeyring({ keys: { ...fixture.keys, v2: generateKeyBase64() }, activeKid: 'v2' });
     const store = fixture.reopen(both);
     const abort = new AbortController();
-    const cut = store.rotateRoot({ actor: 'x', signal: abort.signal, onProgress: () => abort.abort() });
+    const options = { actor: 'x', batchRows: 100, signal: abort.signal };
+    const cut = store.rotateRoot({ ...options, onProgress: () => abort.abort() });
     expect((await rejection(cut)).name).toBe('SecretsError');
     for (const index of [0, 149]) {
       expect((await store.tenant(`t${index}`, { actor: 'x' }).get('key')).value).toBe(`value ${index}`);

@@ -82,7 +82,7 @@ describeEachEngine('tenant keys', (engine) => {
       expect((await store.tenant('acme', ACTOR).get('key')).value).toBe('two');
       expect((await store.tenant('acme', ACTOR).get('key', { version: 1 })).value).toBe('one');
     }
-    expect(await acme.versions('key')).toHaveLength(2);
+    expect((await acme.versions('key')).items).toHaveLength(2);
     await acme.save('key', 'three');
     await acme.delete('key');
     expect(await knex('secrets').where({ tenant_id: 'globex' }).first()).toEqual(before);

@@ -82,7 +82,7 @@ describeEachEngine("a caller's transaction", (engine) => {
       const attempt = fixture.tenant('acme', trx).update('key', { value: 'two', metadata: { b: 'y'.repeat(10_000) } });
       expect(await rejection(attempt)).toMatchObject({ code: 'ERR_SECRETS_INVALID_ARGUMENT' });
     });
-    expect(await fixture.tenant('acme').versions('key')).toHaveLength(1);
+    expect((await fixture.tenant('acme').versions('key')).items).toHaveLength(1);
     expect(await fixture.tenant('acme').save('key', 'two')).toMatchObject({ version: 2 });
   });
 

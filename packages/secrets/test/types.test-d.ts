@@ -35,9 +35,25 @@ export async function optional(trx: Knex.Transaction | undefined, text: string |
   await given.get('key', { version: undefined });
   await given.update('key', { value: text, metadata: undefined, authType: undefined });
   await given.list({ limit: undefined, cursor: text });
+  await given.save('key', 'x', {
+    expectedVersion: 0,
+    tags: ['a'],
+    description: null,
+    expiresAt: null,
+    maxVersions: null,
+  });
+  await given.update({ id: 'x' }, { tags: undefined, casRequired: true }, { expectedVersion: undefined });
+  await given.merge('key', credentials);
+  String((await given.list({ page: 1, perPage: undefined, tags: undefined })).totalPages);
+  String((await given.search('x', { deleted: 'only' })).nextCursor);
+  await given.destroy('key', [1, 2]);
+  await given.purgeDeleted({ before: undefined });
   await store.migrate({ trx });
   await migrateSecretStore({ knex, trx, tables: { prefix: text, schema: text } });
   await store.rotateRoot({ actor: 'ops', onProgress: undefined, signal: undefined });
+  await store.rotateTenant('acme', { actor: 'ops', batchRows: 10, dryRun: true, onProgress: ({ done }) => done });
+  String((await store.retireKey('v1', { actor: 'ops' })).tenants.nextCursor);
+  String((await store.retireKey({ tenantId: 'acme', keyId: 'x' }, { actor: 'ops' })).versions);
 }
 
 export async function refused(info: SecretInfo): Promise<void> {
@@ -47,6 +63,16 @@ export async function refused(info: SecretInfo): Promise<void> {
   store.tenant('acme', {});
   // @ts-expect-error a rotation is somebody's
   await store.rotateRoot();
+  // @ts-expect-error what is shredded does not come back: it is confirmed
+  await store.shredTenant('acme', { actor: 'ops', backupHorizonDays: 35 });
+  // @ts-expect-error a root key is not destroyed here
+  await store.destroyKey('v1', { actor: 'ops' });
+  // @ts-expect-error a page by its number has no cursor
+  await tenant.list({ page: 1, cursor: 'x' });
+  // @ts-expect-error a page by cursor has no total
+  String((await tenant.list({ limit: 1 })).total);
+  // @ts-expect-error an id is not given like a name
+  await tenant.rename({ name: 'x' }, 'y');
   // @ts-expect-error undefined is no value
   await tenant.save('key', undefined);
   // @ts-expect-error nothing that lists secrets has values

@@ -1,6 +1,15 @@
 import type { Knex } from 'knex';
-import type { Tables } from '../tables.ts';
-import type { Dialect } from './dialect.ts';
+import { SecretsError } from '../errors.ts';
+import { asRows } from '../internal/rows.ts';
+import { quoted, type Tables } from '../tables.ts';
+import { postgresConditions } from './conditions.ts';
+import type { Dialect, TableShape } from './dialect.ts';
+import { numberLeavesPostgres } from './number-leaves.ts';
+import { auditStatement } from './postgres/audit-statement.ts';
+import { getStatement } from './postgres/get-statement.ts';
+import { saveStatement } from './postgres/save-statement.ts';
+import { saveStateStatement } from './postgres/save-state-statement.ts';
+import { updateManyPostgres } from './update-many.ts';
 
 /** PostgreSQL 15 and later, and what speaks its protocol. */
 export const postgres: Dialect = {
@@ -16,6 +25,7 @@ export const postgres: Dialect = {
   concurrentWriters: true,
   // "on conflict do nothing, then look again" needs to see what the other transaction committed.
   transaction: { isolationLevel: 'read committed' },
+  snapshot: { isolationLevel: 'repeatable read', readOnly: true },
 
   async beginWrite(): Promise<void> {
     // row locks are taken where they are needed
@@ -23,6 +33,14 @@ export const postgres: Dialect = {
 
   isLockConflict(): boolean {
     return false; // PostgreSQL waits
+  },
+
+  async limitLockWait(trx: Knex, ms: number): Promise<void> {
+    await trx.raw("select set_config('lock_timeout', ?, true)", [`${ms}ms`]);
+  },
+
+  isLockTimeout(error: unknown): boolean {
+    return (error as { code?: unknown } | undefined)?.code === '55P03';
   },
 
   async now(db: Knex): Promise<Date> {
@@ -37,26 +55,78 @@ export const postgres: Dialect = {
     await trx.raw('select pg_advisory_xact_lock(hashtextextended(?, 0))', [`keywright ${tables.migrations}`]);
   },
 
-  async columnsOf(trx: Knex, table: string, schema: string | undefined): Promise<readonly string[]> {
-    const { rows } = (await trx.raw(
-      'select attname::text as name from pg_attribute where attrelid = to_regclass(?) and attnum > 0 and not attisdropped',
-      [regclass(table, schema)],
-    )) as { rows: readonly { name: string }[] };
-    return rows.map(({ name }) => name);
+  async shapeOf(db: Knex, table: string, schema: string | undefined): Promise<TableShape> {
+    const { sql: oid, bindings } = lookUp(table, schema);
+    const columns = await select<{ name: string; type: string; required: boolean; key: string | null }>(
+      db,
+      `select a.attname::text as name, format_type(a.atttypid, a.atttypmod) as type, a.attnotnull as required, k.at::text as key
+       from pg_attribute a
+       left join pg_index i on i.indrelid = a.attrelid and i.indisprimary
+       left join lateral unnest(i.indkey::int2[]) with ordinality as k(attnum, at) on k.attnum = a.attnum
+       where a.attrelid = ${oid} and a.attnum > 0 and not a.attisdropped`,
+      bindings,
+    );
+    const indexes = await select<{ name: string }>(
+      db,
+      `select c.relname::text as name from pg_index i join pg_class c on c.oid = i.indexrelid
+       where i.indrelid = ${oid} and i.indisvalid`,
+      bindings,
+    );
+    return {
+      columns: columns.map(({ name, type, required, key }) => {
+        const mark = key === null ? (required ? '' : ' null') : ` key ${key}`;
+        return `${name} ${plainType(type)}${mark}`;
+      }),
+      indexes: indexes.map(({ name }) => name),
+    };
+  },
+
+  async refuseBlindness(db: Knex, table: string): Promise<void> {
+    const [row] = await select<{ blind: boolean }>(db, 'select row_security_active(?::regclass) as blind', [
+      quoted(table),
+    ]);
+    if (row?.blind === true) throw new SecretsError('ERR_SECRETS_RLS_BLIND', { context: { table } });
   },
 
   jsonText(db: Knex, column: string): Knex.Raw {
     return db.raw('??::text as ??', [column, column.replace(/^.*\./, '')]);
   },
 
-  async hasTable(trx: Knex, table: string, schema: string | undefined): Promise<boolean> {
-    const { rows } = (await trx.raw('select to_regclass(?) is not null as present', [regclass(table, schema)])) as {
-      rows: readonly { present: boolean }[];
-    };
-    return rows[0]?.present === true;
+  conditions: postgresConditions,
+
+  isUniqueViolation(error: unknown): boolean {
+    return (error as { code?: unknown } | undefined)?.code === '23505';
+  },
+
+  updateMany: updateManyPostgres,
+
+  numberLeaves: numberLeavesPostgres,
+
+  statements: { get: getStatement, audit: auditStatement, saveState: saveStateStatement, save: saveStatement },
+
+  async hasTable(db: Knex, table: string, schema: string | undefined): Promise<boolean> {
+    const { sql: oid, bindings } = lookUp(table, schema);
+    const [row] = await select<{ present: boolean }>(db, `select ${oid} is not null as present`, bindings);
+    return row?.present === true;
   },
 };
 
-function regclass(table: string, schema: string | undefined): string {
-  return schema === undefined ? `"${table}"` : `"${schema}"."${table}"`;
+/**
+ * A table's oid in SQL. Not by to_regclass, whose cache may not know yet what another migrating process has just
+ * committed.
+ */
+function lookUp(table: string, schema: string | undefined): { readonly sql: string; readonly bindings: string[] } {
+  const path = schema === undefined ? 'current_schemas(true)' : 'array[?]::name[]';
+  const sql = `(select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.relname = ? and n.nspname = any(${path}) order by array_position(${path}, n.nspname) limit 1)`;
+  return { sql, bindings: schema === undefined ? [table] : [table, schema, schema] };
+}
+
+/** As the migrations write it. */
+function plainType(type: string): string {
+  return type.replace('character varying', 'varchar').replace(/^timestamp\((\d)\) with time zone$/, 'timestamptz($1)');
+}
+
+async function select<Row>(db: Knex, sql: string, bindings: readonly string[]): Promise<readonly Row[]> {
+  return asRows<Row>(((await db.raw(sql, bindings)) as { readonly rows: unknown }).rows);
 }

@@ -2,7 +2,10 @@ import type { Knex } from 'knex';
 import { invalidArgument } from '../arguments.ts';
 import { asRows } from '../internal/rows.ts';
 import type { Tables } from '../tables.ts';
-import type { Dialect } from './dialect.ts';
+import { sqliteConditions } from './conditions.ts';
+import type { Dialect, TableShape } from './dialect.ts';
+import { numberLeavesSqlite } from './number-leaves.ts';
+import { updateManySqlite } from './update-many.ts';
 
 /** SQLite by better-sqlite3: one writer at a time, no row-level security. */
 export const sqlite: Dialect = {
@@ -18,6 +21,7 @@ export const sqlite: Dialect = {
   },
   concurrentWriters: false,
   transaction: {},
+  snapshot: {},
 
   async beginWrite(trx: Knex, tables: Tables): Promise<void> {
     // knex begins deferred transactions. One that reads first fails with SQLITE_BUSY when another wrote meanwhile,
@@ -30,29 +34,63 @@ export const sqlite: Dialect = {
     return String((error as { code?: unknown } | undefined)?.code).startsWith('SQLITE_BUSY');
   },
 
+  async limitLockWait(): Promise<void> {
+    // a transaction that writes has the only lock from its start
+  },
+
+  isLockTimeout(): boolean {
+    return false;
+  },
+
   async now(): Promise<Date> {
     return new Date(); // the file is on one machine, and so are its processes
   },
 
   async lockForMigration(trx: Knex, tables: Tables): Promise<void> {
-    if (tables.schema !== undefined) throw invalidArgument('tables.schema', 'nothing on SQLite', 'a schema');
     await trx.raw('create table if not exists ?? (name text primary key, applied_at integer not null)', [
       tables.migrations,
     ]);
     await sqlite.beginWrite(trx, tables);
   },
 
-  async columnsOf(trx: Knex, table: string): Promise<readonly string[]> {
-    const rows = asRows<{ name: string }>(await trx.raw('select name from pragma_table_info(?)', [table]));
-    return rows.map(({ name }) => name);
+  async shapeOf(db: Knex, table: string): Promise<TableShape> {
+    const columns = asRows<{ name: string; type: string; required: number; key: number }>(
+      await db.raw('select name, type, "notnull" as required, pk as key from pragma_table_info(?)', [table]),
+    );
+    const indexes = asRows<{ name: string }>(await db.raw('select name from pragma_index_list(?)', [table]));
+    return {
+      columns: columns.map(({ name, type, required, key }) => {
+        const mark = key === 0 ? (required === 0 ? ' null' : '') : ` key ${key}`;
+        return `${name} ${type.toLowerCase()}${mark}`;
+      }),
+      indexes: indexes.map(({ name }) => name),
+    };
+  },
+
+  async refuseBlindness(): Promise<void> {
+    // there is no row-level security
   },
 
   jsonText(_db: Knex, column: string): string {
     return column;
   },
 
-  async hasTable(trx: Knex, table: string): Promise<boolean> {
-    const rows = (await trx('sqlite_master').where({ type: 'table', name: table }).select('name')) as readonly object[];
+  conditions: sqliteConditions,
+
+  isUniqueViolation(error: unknown): boolean {
+    return (error as { code?: unknown } | undefined)?.code === 'SQLITE_CONSTRAINT_UNIQUE';
+  },
+
+  updateMany: updateManySqlite,
+
+  numberLeaves: numberLeavesSqlite,
+
+  statements: undefined,
+
+  async hasTable(trx: Knex, table: string, schema: string | undefined): Promise<boolean> {
+    if (schema !== undefined) throw invalidArgument('tables.schema', 'nothing on SQLite', 'a schema');
+    // names are compared without case, and views and indexes are among them
+    const rows = (await trx('sqlite_master').whereRaw('lower(name) = ?', [table]).select('name')) as readonly object[];
     return rows.length > 0;
   },
 };

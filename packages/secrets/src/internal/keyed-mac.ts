@@ -6,14 +6,20 @@ const MAC_BYTES = 32;
 
 /** Column form of a MAC: the tenant key's id as 16 bytes, then the HMAC-SHA-256. */
 export function packMac({ kid, mac }: KeyedMac): Buffer {
+  return Buffer.concat([kidBytes(kid), mac], KID_BYTES + MAC_BYTES);
+}
+
+/** What a packed MAC under this key begins with. */
+export function kidBytes(kid: string): Buffer {
   if (!UUID.test(kid)) throw new TypeError('A tenant key id must be a UUID.');
-  return Buffer.concat([Buffer.from(kid.replaceAll('-', ''), 'hex'), mac], KID_BYTES + MAC_BYTES);
+  return Buffer.from(kid.replaceAll('-', ''), 'hex');
 }
 
 /** `undefined` for bytes that are no packed MAC. */
 export function unpackMac(bytes: Uint8Array): KeyedMac | undefined {
   if (bytes.byteLength !== KID_BYTES + MAC_BYTES) return undefined;
-  const hex = Buffer.from(bytes.subarray(0, KID_BYTES)).toString('hex');
-  const kid = hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+  const hex = Buffer.from(bytes.buffer, bytes.byteOffset, KID_BYTES).toString('hex');
+  const part = (from: number, to: number): string => hex.slice(from, to);
+  const kid = `${part(0, 8)}-${part(8, 12)}-${part(12, 16)}-${part(16, 20)}-${part(20, 32)}`;
   return { kid, mac: bytes.subarray(KID_BYTES) };
 }

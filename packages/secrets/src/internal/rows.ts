@@ -5,7 +5,10 @@ const UPPER = /[A-Z]/;
  * objection's snake case mappers do), which would otherwise leave every field undefined.
  */
 export function asRows<Row>(result: unknown): readonly Row[] {
-  return (result as readonly Record<string, unknown>[]).map((row) => asRow<Row>(row) as Row);
+  const rows = result as readonly Record<string, unknown>[];
+  // All rows of a result have the same names.
+  const plain = rows[0] === undefined || !Object.keys(rows[0]).some((name) => UPPER.test(name));
+  return rows.map((row) => (plain && !hasBigint(row) ? row : asRow<Row>(row)) as Row);
 }
 
 /** One row, or `undefined` where there is none. */
@@ -15,6 +18,11 @@ export function asRow<Row>(result: unknown): Row | undefined {
   const entries = Object.entries(row);
   if (!entries.some(([name, value]) => UPPER.test(name) || typeof value === 'bigint')) return row as Row;
   return Object.fromEntries(entries.map(([name, value]) => [snake(name), plainNumber(value)])) as Row;
+}
+
+function hasBigint(row: Record<string, unknown>): boolean {
+  for (const name in row) if (typeof row[name] === 'bigint') return true;
+  return false;
 }
 
 function snake(name: string): string {

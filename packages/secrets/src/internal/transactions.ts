@@ -3,6 +3,7 @@ import type { Knex } from 'knex';
 import type { Dialect } from '../dialects/dialect.ts';
 import type { Tables } from '../tables.ts';
 import { inSavepoint } from './callers-transaction.ts';
+import { retried } from './retried.ts';
 
 const MAX_WAIT_MS = 5_000;
 const MAX_PAUSE_MS = 100;
@@ -17,7 +18,8 @@ class NotLocked {
 
 /**
  * Runs `work` in a transaction of its own that is ready to write, or in a savepoint of the transaction that `db` is.
- * Whatever it throws rolls back.
+ * Whatever it throws rolls back. A transaction of its own that the database undid for the sake of another one is run
+ * again, so `work` must have no lasting effect besides what it writes.
  */
 export async function atomically<T>(
   db: Knex,
@@ -26,7 +28,7 @@ export async function atomically<T>(
   work: (trx: Knex.Transaction) => Promise<T>,
 ): Promise<T> {
   if (db.isTransaction) return await inSavepoint(db as Knex.Transaction, work);
-  return await lockedTransaction(db, dialect, (trx) => dialect.beginWrite(trx, tables), work);
+  return await retried(() => lockedTransaction(db, dialect, (trx) => dialect.beginWrite(trx, tables), work));
 }
 
 /**

@@ -6,6 +6,13 @@ import type { Migration } from './migration.ts';
 /** Root keys, tenant keys, secrets, versions, audit log. The tenant leads every key, so the tables can be sharded. */
 export const initial: Migration = {
   name: '001-initial',
+  losses: [
+    { table: 'secrets' },
+    { table: 'versions' },
+    { table: 'tenantKeys' },
+    { table: 'rootKeys' },
+    { table: 'auditLog' },
+  ],
 
   async up(trx: Knex, dialect: Dialect, tables: Tables): Promise<void> {
     for (const statement of statements(dialect, tables)) await trx.raw(statement);

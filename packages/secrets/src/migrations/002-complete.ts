@@ -6,8 +6,19 @@ import type { Migration } from './migration.ts';
 /** Descriptions and tags, the sealed audit log, leases of long work, and the change feed. */
 export const complete: Migration = {
   name: '002-complete',
+  losses: [
+    { table: 'secrets', where: 'description is not null or tags is not null' },
+    { table: 'auditLog', where: 'leaf_index is not null' },
+    { table: 'auditTree' },
+    { table: 'auditLeaves' },
+    { table: 'auditCheckpoints' },
+    { table: 'auditSinks' },
+    { table: 'changes' },
+    { table: 'leases', where: 'holder is not null or state is not null' },
+  ],
 
   async up(trx: Knex, dialect: Dialect, tables: Tables): Promise<void> {
+    await dialect.refuseBlindness(trx, tables.secrets); // it fills a column
     for (const statement of statements(dialect, tables)) await trx.raw(statement);
     if (dialect.name === 'postgres') for (const statement of filterIndexes(tables)) await trx.raw(statement);
   },
@@ -17,7 +28,12 @@ export const complete: Migration = {
     for (const table of [changes, leases, auditSinks, auditCheckpoints, auditLeaves, auditTree]) {
       await trx.raw(`drop table ${name(table)}`);
     }
-    const indexes = ['secret_audit_log_unsealed', 'secret_audit_log_leaf', 'secret_versions_kek'];
+    const indexes = [
+      'secret_audit_log_records',
+      'secret_audit_log_unsealed',
+      'secret_audit_log_leaf',
+      'secret_versions_kek',
+    ];
     const filters = dialect.name === 'postgres' ? ['secrets_tags', 'secrets_metadata'] : [];
     for (const index of [...indexes, ...filters]) {
       const plain = tables.plain(index);
@@ -26,6 +42,9 @@ export const complete: Migration = {
     for (const column of ['description', 'tags', 'created_by']) {
       await trx.raw(`alter table ${name(tables.secrets)} drop column ${column}`);
     }
+    // Places in a tree that is gone. Another tree would count rows from 0 again.
+    await dialect.refuseBlindness(trx, tables.auditLog);
+    await trx.raw(`update ${name(tables.auditLog)} set leaf_index = null where leaf_index is not null`);
   },
 };
 
@@ -49,6 +68,9 @@ function statements({ types: t, name: engine }: Dialect, tables: Tables): readon
     // the log in the order of its tree: verification, export, retention
     `create unique index ${index('secret_audit_log_leaf')} on ${name(tables.auditLog)} (leaf_index)
       where leaf_index is not null`,
+    // which payloads were erased and up to where the log was pruned: verification asks before it reads the log
+    `create index ${index('secret_audit_log_records')} on ${name(tables.auditLog)} (tenant_id, id)
+      where action in ('audit.prune', 'audit.redact')`,
     // one row: how far the log is sealed, and from where on its rows are still there
     `create table ${name(tables.auditTree)} (
       id smallint primary key check (id = 1),
@@ -91,12 +113,12 @@ function statements({ types: t, name: engine }: Dialect, tables: Tables): readon
       kind varchar(16) not null,
       secret_id ${t.uuid} not null,
       secret_name varchar(255) not null,
+      previous_name varchar(255),
       version integer not null
       ${changesKey}
     )`,
+    // what watches read, and what is trimmed
     `create index ${index('secret_changes_position')} on ${name(tables.changes)} (position, id)`,
-    // how long they are kept
-    `create index ${index('secret_changes_at')} on ${name(tables.changes)} (at)`,
   ];
 }
 

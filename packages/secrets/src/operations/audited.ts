@@ -1,9 +1,12 @@
 import type { KeywrightError, Logger } from '@keywright/envelope';
 import type { Knex } from 'knex';
-import type { AuditAction } from '../audit/event.ts';
+import type { AuditAction, AuditEvent } from '../audit/event.ts';
+import type { NewAuditRow } from '../audit/row.ts';
 import { checkOpen } from '../connections.ts';
 import { inTurn } from '../internal/callers-transaction.ts';
 import { databaseError, typed } from '../internal/database-error.ts';
+import { retried } from '../internal/retried.ts';
+import { observed } from '../telemetry/observed.ts';
 import { isRefusal } from './refusals.ts';
 import { type Audited, type Scope, warmKek } from './scope.ts';
 
@@ -15,10 +18,11 @@ export interface CallContext {
   ready(trx: Knex.Transaction | undefined): Promise<void>;
 }
 
-/** An operation, and the name of the secret it is about, where it is about one. */
+/** An operation, and the secret it is about, as the caller named it, where it is about one. */
 export interface Call {
   readonly action: AuditAction;
-  readonly name?: string;
+  readonly name?: string | undefined;
+  readonly id?: string | undefined;
 }
 
 type Work<T> = (db: Knex) => Promise<readonly [T, Audited]>;
@@ -49,32 +53,72 @@ export class AuditedCalls {
     });
   }
 
+  /**
+   * As {@link change}, for work that writes its audit row itself, together with the change.
+   * @param work given the caller's transaction, and what makes the row
+   */
+  async changeAtOnce<T>(
+    call: Call,
+    key: 'make' | 'find',
+    work: (trx: Knex.Transaction | undefined, row: (audited: Audited) => NewAuditRow) => Promise<T>,
+  ): Promise<T> {
+    const { trx } = this.#context;
+    return await this.#guarded(call, async () => {
+      if (trx === undefined) await warmKek(this.#scope, key);
+      return await work(trx, (audited) => this.#scope.audit.rowOf(this.#eventOf(call, 'success', audited)));
+    });
+  }
+
   /** A read, and its audit row committed before the result is handed out. */
   async read<T>(call: Call, work: Work<T>): Promise<T> {
     const { trx } = this.#context;
     return await this.#guarded(call, async () => {
       const { connections, tenantId } = this.#scope;
       const [result, audited] = await connections.read(trx, tenantId, work);
-      await connections.outside(trx, tenantId, (db) => this.#record(db, call, 'success', audited));
+      await this.succeeded(call, audited);
       return result;
     });
   }
 
-  /** Makes whatever is thrown typed, and audits it if it is a refusal. */
-  async #guarded<T>(call: Call, work: () => Promise<T>): Promise<T> {
+  /** Commits the audit row of a read that succeeded, unless reads are unaudited. Reads of the log itself never are. */
+  async succeeded(call: Call, audited: Audited): Promise<void> {
+    if (!this.#scope.auditReads && call.action.startsWith('secret.')) return;
+    await this.#scope.auditWriter.commit(this.#context.trx, this.#eventOf(call, 'success', audited));
+  }
+
+  /** Runs `work` once the store is ready, after earlier calls in the same transaction. */
+  async turn<T>(work: () => Promise<T>): Promise<T> {
     const { trx } = this.#context;
     const run = async (): Promise<T> => {
       if (trx !== undefined) checkOpen(trx);
       await this.#context.ready(trx);
-      try {
-        return await work();
-      } catch (thrown) {
-        const error = databaseError(thrown, call.action);
-        if (isRefusal(error)) await this.#refuse(call, error);
-        throw error;
-      }
+      return await work();
     };
     return trx === undefined ? await run() : await inTurn(trx, run);
+  }
+
+  /** Makes whatever is thrown typed, and audits it if it is a refusal. */
+  attempt<T>(call: Call, work: () => Promise<T>): Promise<T> {
+    const { telemetry, tenantId, connections } = this.#scope;
+    // Nobody pays for what is not measured: not even another promise.
+    if (telemetry === undefined) return this.#attempt(call, work);
+    const operation = { ...call, tenantId, database: connections.dialect.name };
+    return observed(telemetry, operation, () => this.#attempt(call, work));
+  }
+
+  async #attempt<T>(call: Call, work: () => Promise<T>): Promise<T> {
+    try {
+      // In a transaction of the caller's, only the caller can start over.
+      return await (this.#context.trx === undefined ? retried(work) : work());
+    } catch (thrown) {
+      const error = databaseError(thrown, call.action);
+      if (isRefusal(error)) await this.#refuse(call, error);
+      throw error;
+    }
+  }
+
+  async #guarded<T>(call: Call, work: () => Promise<T>): Promise<T> {
+    return await this.turn(() => this.attempt(call, work));
   }
 
   /** Commits the audit row of a refusal before the refusal is thrown. */
@@ -82,26 +126,29 @@ export class AuditedCalls {
     const { secretId, version } = context;
     const audited: Audited = {
       context: { code },
-      secretId: typeof secretId === 'string' ? secretId : undefined,
+      secretId: typeof secretId === 'string' ? secretId : call.id,
       version: typeof version === 'number' ? version : undefined,
     };
-    const { connections, tenantId } = this.#scope;
     await typed(call.action, () =>
-      connections.outside(this.#context.trx, tenantId, (db) => this.#record(db, call, 'refused', audited)),
+      this.#scope.auditWriter.commit(this.#context.trx, this.#eventOf(call, 'refused', audited)),
     );
     if (code === 'ERR_SECRETS_INTEGRITY') this.#context.logger?.error(`${call.action} refused: ${code}`);
   }
 
   async #record(db: Knex, call: Call, outcome: 'success' | 'refused', audited: Audited): Promise<void> {
+    await this.#scope.audit.record(db, this.#eventOf(call, outcome, audited));
+  }
+
+  #eventOf(call: Call, outcome: 'success' | 'refused', audited: Audited): AuditEvent {
     const { tenantId, actor } = this.#scope;
-    await this.#scope.audit.record(db, {
+    return {
       tenantId,
       actor,
       action: call.action,
-      secretName: call.name,
       outcome,
       ...audited,
+      secretName: audited.secretName ?? call.name,
       request: this.#context.request,
-    });
+    };
   }
 }

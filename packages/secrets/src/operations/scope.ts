@@ -1,18 +1,27 @@
 import type { Keyring } from '@keywright/envelope';
 import type { Knex } from 'knex';
-import type { AuditLog } from '../audit/audit-log.ts';
+import type { AuditParts } from '../audit-parts.ts';
+import type { ReadCache } from '../cache/read-cache.ts';
+import type { ChangeFeed } from '../changes/change-feed.ts';
 import type { Connections } from '../connections.ts';
 import { SecretsError } from '../errors.ts';
 import type { PreparedKey, TenantKeys } from '../keys/tenant-keys.ts';
 import type { Tables } from '../tables.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
 
 /** What a tenant's operations work with. */
-export interface Scope {
+export interface Scope extends AuditParts {
   readonly connections: Connections;
   readonly tables: Tables;
-  readonly audit: AuditLog;
   readonly tenantKeys: TenantKeys;
   readonly maxValueBytes: number;
+  /** How many versions of a secret are kept that says nothing of its own; `undefined` for all. */
+  readonly maxVersions: number | undefined;
+  readonly preparedStatements: boolean;
+  /** Where changes are recorded for those who watch, if they are. */
+  readonly changeFeed: ChangeFeed | undefined;
+  readonly readCache: ReadCache | undefined;
+  readonly telemetry: Telemetry | undefined;
   readonly tenantId: string;
   readonly actor: string;
 }
@@ -20,6 +29,8 @@ export interface Scope {
 /** What an operation adds to its audit row. */
 export interface Audited {
   readonly secretId?: string | undefined;
+  /** Where the call did not give it. */
+  readonly secretName?: string | undefined;
   readonly version?: number | undefined;
   readonly context?: Readonly<Record<string, string | number>> | undefined;
 }
@@ -32,9 +43,12 @@ export interface Audited {
  */
 export async function activeKek(scope: Scope, trx: Knex, make: 'make' | 'find'): Promise<Keyring> {
   const { tenantId, tenantKeys } = scope;
-  const row = await tenantKeys.findActive(trx, tenantId);
+  const row = await tenantKeys.holdActive(trx, tenantId);
   if (row !== undefined) return await tenantKeys.unwrap(trx, row);
   if (await tenantKeys.hasAny(trx, tenantId)) {
+    // A rotation may have committed between what the look saw and the lock it took.
+    const next = await tenantKeys.holdActive(trx, tenantId);
+    if (next !== undefined) return await tenantKeys.unwrap(trx, next);
     throw new SecretsError('ERR_SECRETS_KEY_UNAVAILABLE', { context: { tenantId } });
   }
   if (make === 'find') throw new SecretsError('ERR_SECRETS_NOT_FOUND', { context: { tenantId } });
@@ -63,9 +77,25 @@ export async function warmKek(scope: Scope, make: 'make' | 'find'): Promise<void
   tenantKeys.remember(tenantId, kek);
 }
 
+/**
+ * Unwraps all usable keys of a tenant: its older versions are under earlier ones.
+ * @throws SecretsError `ERR_SECRETS_KEY_COLD`, and as a root key does that is asked
+ */
+export async function warmKeks(scope: Scope, trx: Knex.Transaction | undefined): Promise<void> {
+  const { connections, tenantKeys, tenantId } = scope;
+  const rows = await connections.read(trx, tenantId, (db) => tenantKeys.all(db, tenantId));
+  // One after the other: a remote root key has other callers too.
+  for (const row of rows) {
+    if (row.status === 'active' || row.status === 'decrypt-only') await tenantKeys.unwrap(connections.raw(trx), row);
+  }
+}
+
 async function storeKek(scope: Scope, db: Knex, prepared: PreparedKey): Promise<Keyring> {
   const { row, made } = await scope.tenantKeys.insert(db, prepared);
   if (made) {
+    // The tenant got a key since there was none, and that was taken out of use again: it is not replaced.
+    const { length } = await scope.tenantKeys.all(db, scope.tenantId);
+    if (length > 1) throw new SecretsError('ERR_SECRETS_KEY_UNAVAILABLE', { context: { tenantId: scope.tenantId } });
     await scope.audit.record(db, {
       tenantId: scope.tenantId,
       actor: scope.actor,

@@ -1,6 +1,11 @@
 // Another process on the same database: told over IPC what to do, answers with what came of it. Uses the built package.
 import { createKeyring, isKeywrightError } from '@keywright/envelope';
-import { createSecretStore, migrateSecretStore } from '@keywright/secrets';
+import {
+  createSecretStore,
+  migrateSecretStore,
+  rollbackSecretMigration,
+  secretMigrationSource,
+} from '@keywright/secrets';
 import createKnex, { type Knex } from 'knex';
 
 export interface ReplicaSetup {
@@ -11,6 +16,8 @@ export interface ReplicaSetup {
 
 export type ReplicaTask =
   | { readonly task: 'migrate' }
+  | { readonly task: 'roll back' }
+  | { readonly task: 'migrate by knex' }
   | { readonly task: 'save'; readonly tenant: string; readonly values: readonly string[]; readonly ifAbsent: boolean };
 
 /** What came of each call: a version, or an error's code. */
@@ -30,6 +37,14 @@ process.send?.('started');
 
 async function run(task: ReplicaTask): Promise<ReplicaResult> {
   if (task.task === 'migrate') return [await codeOf(async () => (await migrateSecretStore({ knex })).pending.length)];
+  if (task.task === 'roll back') {
+    return [await codeOf(async () => (await rollbackSecretMigration({ knex, to: '001-initial' })).applied.length)];
+  }
+  if (task.task === 'migrate by knex') {
+    const migrationSource = secretMigrationSource();
+    await knex.migrate.latest({ migrationSource, tableName: 'knex_migrations_keywright' });
+    return [(await migrateSecretStore({ knex })).pending.length];
+  }
   const tenant = store.tenant(task.tenant, { actor: `process ${process.pid}` });
   return await Promise.all(
     task.values.map((value) =>
