@@ -1,16 +1,16 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
+import { startPostgres } from '@keywright/testkit';
+import { runLoadSuite } from './load/measure.ts';
+import { loadSlice } from './load/slice.ts';
 import { machine } from './machine.ts';
 import { progressOn } from './progress.ts';
-import { chartOf } from './report/chart.ts';
 import { documentOf } from './report/document.ts';
-import { panelsOf } from './report/panels.ts';
-import { tableOf, textTable } from './report/table.ts';
-import { runSuite, type SuiteResult } from './run.ts';
+import { type Section, sectionOfLoad, sectionOfTimes } from './report/section.ts';
+import { textTable } from './report/table.ts';
+import { runSuite } from './run.ts';
 import { mitataSlice } from './slice.ts';
-import type { Suite } from './suite.ts';
-import { selectSuites, suites } from './suites/index.ts';
-import { overruns } from './verdict.ts';
+import { type AnySuite, selectSuites, suites } from './suites/index.ts';
 
 const USAGE = `Usage: node packages/bench/src/main.ts [--no-write] [suite…]
 
@@ -37,33 +37,44 @@ try {
   process.exitCode = 2;
 }
 
-async function main(selected: readonly Suite[], write: boolean): Promise<number> {
-  const results: SuiteResult[] = [];
+async function main(selected: readonly AnySuite[], write: boolean): Promise<number> {
+  const sections: Section[] = [];
   console.log(machine());
-  for (const suite of selected) {
-    const slice = mitataSlice(suite.sliceMs ?? SLICE_MS);
-    const result = await runSuite(suite, { rounds: suite.rounds ?? ROUNDS, slice, ...progressOn(process.stderr) });
-    results.push(result);
-    console.log(`\n${suite.title} (${suite.name})\n\n${textTable(tableOf(result))}\n`);
+  const server = selected.some((suite) => 'kind' in suite) ? await startPostgres() : undefined;
+  try {
+    for (const suite of selected) {
+      const section = await sectionFor(suite, server?.url ?? '');
+      sections.push(section);
+      console.log(`\n${section.title} (${section.name})\n`);
+      for (const table of section.tables) console.log(`${textTable(table)}\n`);
+    }
+  } finally {
+    await server?.stop();
   }
-  if (write) await writeReport(results);
-  const over = overruns(results);
-  for (const line of over) console.error(`Over budget: ${line}`);
-  return over.length === 0 ? 0 : 1;
+  if (write) await writeReport(sections);
+  const missed = sections.flatMap((section) => section.missed);
+  for (const line of missed) console.error(`Over budget: ${line}`);
+  return missed.length === 0 ? 0 : 1;
 }
 
-function pictureOf(result: SuiteResult): string {
-  return result.suite.picture === 'panels' ? panelsOf(result) : chartOf(result);
+async function sectionFor(suite: AnySuite, serverUrl: string): Promise<Section> {
+  if ('kind' in suite) {
+    const progress = (line: string): void => void process.stderr.write(`${line}\n`);
+    const options = { rounds: suite.rounds, sliceMs: suite.sliceMs, slice: loadSlice };
+    return sectionOfLoad(await runLoadSuite(suite, { serverUrl, size: 'full', progress }, options));
+  }
+  const slice = mitataSlice(suite.sliceMs ?? SLICE_MS);
+  return sectionOfTimes(
+    await runSuite(suite, { rounds: suite.rounds ?? ROUNDS, slice, ...progressOn(process.stderr) }),
+  );
 }
 
-async function writeReport(results: readonly SuiteResult[]): Promise<void> {
+async function writeReport(sections: readonly Section[]): Promise<void> {
   const file = new URL('benchmarks.md', DOCS);
   const previous = await readFile(file, 'utf8').catch(() => '');
   const measured = { date: new Date().toISOString().slice(0, 10), machine: machine() };
   const order = suites.map((suite) => suite.name);
   await mkdir(new URL('benchmarks/', DOCS), { recursive: true });
-  for (const result of results) {
-    await writeFile(new URL(`benchmarks/${result.suite.name}.svg`, DOCS), pictureOf(result));
-  }
-  await writeFile(file, documentOf(results, measured, previous, order));
+  for (const { name, picture } of sections) await writeFile(new URL(`benchmarks/${name}.svg`, DOCS), picture);
+  await writeFile(file, documentOf(sections, measured, previous, order));
 }

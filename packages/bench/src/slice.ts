@@ -77,7 +77,7 @@ function settleAllocator(): void {
 }
 
 /** The collector, whether or not Node was started with `--expose-gc`: a run must not depend on how it was started. */
-function collector(): () => void {
+export function collector(): () => void {
   const exposed: unknown = globalThis.gc;
   if (typeof exposed === 'function') return () => void exposed();
   setFlagsFromString('--expose-gc');

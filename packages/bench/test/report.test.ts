@@ -3,6 +3,7 @@ import { chartOf } from '../src/report/chart.ts';
 import { documentOf } from '../src/report/document.ts';
 import { formatThroughput, formatTime } from '../src/report/format.ts';
 import { panelsOf } from '../src/report/panels.ts';
+import { sectionOfTimes } from '../src/report/section.ts';
 import { markdownTable, tableOf, textTable } from '../src/report/table.ts';
 import { runSuite, type SuiteResult } from '../src/run.ts';
 import { suiteOf, WorkClock } from './fake.ts';
@@ -49,7 +50,7 @@ test('times have three digits and the unit that suits them; no payload, no throu
 });
 
 test('the document has the method, the machine, the picture and the table', () => {
-  const document = documentOf([result], measured, '', ['fake']);
+  const document = documentOf([sectionOfTimes(result)], measured, '', ['fake']);
   expect(document).toMatch(/^# Benchmarks\n/);
   expect(document).toContain('## Fakes\n\nTwo contenders.');
   expect(document).toContain('](benchmarks/fake.svg)');
@@ -58,15 +59,16 @@ test('the document has the method, the machine, the picture and the table', () =
 });
 
 test('a suite that did not run keeps its section, one that is gone loses it', () => {
-  const other = { ...result, suite: { ...result.suite, name: 'other', title: 'Others' } };
-  const previous = documentOf([result, other], measured, '', ['fake', 'other']);
+  const section = sectionOfTimes(result);
+  const other = { ...section, name: 'other', title: 'Others' };
+  const previous = documentOf([section, other], measured, '', ['fake', 'other']);
   const later = { date: '2026-12-01', machine: 'Another CPU' };
 
-  const document = documentOf([result], later, previous, ['fake', 'other']);
+  const document = documentOf([section], later, previous, ['fake', 'other']);
   expect(document.match(/^## .*/gm)).toEqual(['## Method', '## Fakes', '## Others']);
   expect(document).toContain('2026-12-01 in 3 rounds. Another CPU.');
   expect(document).toContain('2026-11-22 in 3 rounds. Some CPU, 2 cores.');
-  expect(documentOf([result], later, document, ['fake'])).not.toContain('## Others');
+  expect(documentOf([section], later, document, ['fake'])).not.toContain('## Others');
   expect(documentOf([], later, document, ['fake', 'other'])).toBe(document);
 });
 

@@ -2,9 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { checkCase } from '../src/check.ts';
 import { Fixtures } from '../src/fixtures.ts';
 import { PAYLOAD_SIZES } from '../src/sizes.ts';
-import { selectSuites, suites } from '../src/suites/index.ts';
+import { selectSuites, suites, timedSuites } from '../src/suites/index.ts';
 
-describe.for(suites)('$name', (suite) => {
+describe.for(timedSuites)('$name', (suite) => {
   test('all contenders are correct', async () => {
     for (const item of await suite.cases()) await checkCase(suite.name, item);
   });

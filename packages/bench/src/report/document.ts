@@ -1,5 +1,5 @@
-import type { SuiteResult } from '../run.ts';
-import { markdownTable, tableOf } from './table.ts';
+import type { Section } from './section.ts';
+import { markdownTable } from './table.ts';
 
 const PREAMBLE = `# Benchmarks
 
@@ -24,7 +24,16 @@ is taken within a run:
 - Times and MB/s (10^6 bytes of payload through one operation, there and back) are medians over the rounds. They say
   what to expect of this machine only.
 - **budget** is the largest ratio that is accepted, or for a peer, with >, the one it must exceed. It is compared with the
-  median as printed.`;
+  median as printed.
+
+What works on a database is measured with many callers at once, in one Node process with its server on the same machine:
+
+- A slice is a second or two. Each caller makes its next call when the last one is answered. The figures are the calls that
+  ended in the slice, and the median (**p50**) and 99th percentile (**p99**) of what a call took. Here **ratio** is of
+  throughputs, so more is better, and a budget (≥) is the least that is accepted unless it is one of p50 (≤).
+- Contenders work on the same server with pools of the same size, on tables of the same definition and indexes, in turns.
+- The server is PostgreSQL 18 with its default settings but \`fsync\`, which is off: a commit waits for its log to be
+  written and not for a disk. Where a disk is slow, what commits less often gains more than is shown here.`;
 
 export interface Measured {
   /** Day, as YYYY-MM-DD. */
@@ -37,28 +46,28 @@ export interface Measured {
  * are taken from `previous`; those of suites that are no longer listed in `order` go.
  */
 export function documentOf(
-  results: readonly SuiteResult[],
+  results: readonly Section[],
   measured: Measured,
   previous: string,
   order: readonly string[],
 ): string {
   const sections = order.flatMap((name) => {
-    const result = results.find(({ suite }) => suite.name === name);
+    const result = results.find((section) => section.name === name);
     const section = result ? sectionOf(result, measured) : sectionIn(previous, name);
     return section === undefined ? [] : [section];
   });
   return `${[PREAMBLE, ...sections].join('\n\n')}\n`;
 }
 
-function sectionOf(result: SuiteResult, { date, machine }: Measured): string {
-  const { name, title, about } = result.suite;
+function sectionOf(section: Section, { date, machine }: Measured): string {
+  const { name, title, about, caption, tables, method } = section;
   return [
     opening(name),
     `## ${title}`,
     about,
-    `![${title}: ratios to the baseline](benchmarks/${name}.svg)`,
-    markdownTable(tableOf(result)),
-    `Measured ${date} in ${result.rounds} rounds. ${machine}.`,
+    `![${caption}](benchmarks/${name}.svg)`,
+    ...tables.map(markdownTable),
+    `Measured ${date} ${method} ${machine}.`,
     closing(name),
   ].join('\n\n');
 }

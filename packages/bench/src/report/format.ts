@@ -18,6 +18,11 @@ export function formatThroughput(bytes: number | undefined, nanoseconds: number)
   return bytes === undefined ? '–' : digits((bytes / nanoseconds) * 1e3);
 }
 
+/** Three significant digits at most, in thousands where that is shorter: `25.8k`. */
+export function formatCount(count: number): string {
+  return count >= 1000 ? `${digits(count / 1000)}k` : digits(count);
+}
+
 export function formatRatio(ratio: number): string {
   return ratio.toFixed(2);
 }

@@ -1,4 +1,3 @@
-import type { CaseResult } from '../measure.ts';
 import type { Role } from '../suite.ts';
 
 export const WIDTH = 820;
@@ -9,11 +8,8 @@ const LEGEND_ROW = 20;
 const LEGEND_CHARACTER = 7;
 
 const PEERS = ['#3b7dc4', '#7a67d8', '#2a8a70', '#9a7b12'];
-const COLOURS: Readonly<Record<Exclude<Role, 'peer'>, string>> = {
-  limit: '#6e7781',
-  baseline: '#1f5591',
-  subject: '#d9480f',
-};
+const SUBJECTS = ['#d9480f', '#f08c46', '#a8410a', '#b58b6d'];
+const COLOURS: Readonly<Record<'limit' | 'baseline', string>> = { limit: '#6e7781', baseline: '#1f5591' };
 
 // The picture brings its own ground, because a page's theme may differ from what the system prefers.
 const STYLE = `
@@ -26,6 +22,11 @@ const STYLE = `
     .cut { stroke: #0d1117 } .in-bar { fill: #ffffff }
   }
 `;
+
+/** A case of any kind. */
+interface Coloured {
+  readonly contenders: readonly { readonly name: string; readonly role: Role }[];
+}
 
 /** A picture of these marks below its title. */
 export function framed(title: string, height: number, marks: readonly string[]): string {
@@ -43,12 +44,15 @@ export function framed(title: string, height: number, marks: readonly string[]):
 }
 
 /** A colour for each contender, in the order of the legend. */
-export function coloursOf(cases: readonly CaseResult[]): ReadonlyMap<string, string> {
+export function coloursOf(cases: readonly Coloured[]): ReadonlyMap<string, string> {
   const colours = new Map<string, string>();
   let peers = 0;
+  let subjects = 0;
   for (const { name, role } of cases.flatMap((item) => item.contenders)) {
     if (colours.has(name)) continue;
-    colours.set(name, role === 'peer' ? (PEERS[peers++ % PEERS.length] as string) : COLOURS[role]);
+    if (role === 'peer') colours.set(name, PEERS[peers++ % PEERS.length] as string);
+    else if (role === 'subject') colours.set(name, SUBJECTS[subjects++ % SUBJECTS.length] as string);
+    else colours.set(name, COLOURS[role]);
   }
   return colours;
 }

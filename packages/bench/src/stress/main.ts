@@ -1,44 +1,57 @@
-import { writeFile } from 'node:fs/promises';
-import { createPostgresDatabase, startPostgres } from '@keywright/testkit';
+import { readFile, writeFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import { startPostgres } from '@keywright/testkit';
 import { machine } from '../machine.ts';
-import { type StressResult, stressBackfill } from './backfill.ts';
-import { documentOf, MIN_SHARE } from './document.ts';
+import { documentOf, type RunSection } from './document.ts';
+import { runs, selectRuns } from './runs.ts';
+import type { StressRun } from './stress-run.ts';
 
-const USAGE = `Usage: node packages/bench/src/stress/main.ts [rows]
+const USAGE = `Usage: node packages/bench/src/stress/main.ts [--quick] [--no-write] [run…]
 
-Encrypts a table of 1,000,000 rows, or so many, on a real PostgreSQL, with processes that are killed on the way. Writes
-docs/stress.md at full size. Exits with 1 if a row was lost or set twice, or it was too slow.`;
-const FULL = 1_000_000;
-const BATCH_ROWS = 1000;
+Does the named runs, all by default, on a real PostgreSQL, and writes docs/stress.md. With --quick they are small, and
+nothing is written. Exits with 1 if something is lost, wrong or too slow.
 
-const rows = Number(process.argv[2] ?? FULL);
-if (!Number.isSafeInteger(rows) || rows < 50_000) {
-  console.error(USAGE);
+Runs: ${runs.map(({ name }) => name).join(', ')}`;
+const DOCUMENT = new URL('../../../../docs/stress.md', import.meta.url);
+
+try {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { quick: { type: 'boolean' }, 'no-write': { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+  });
+  const selected = selectRuns(positionals);
+  if (values.help) console.log(USAGE);
+  else process.exitCode = await main(selected, values.quick === true, values['no-write'] !== true);
+} catch (error) {
+  const usage = error instanceof RangeError || (error instanceof TypeError && 'code' in error);
+  console.error(usage ? `${error.message}\n\n${USAGE}` : error);
   process.exitCode = 2;
-} else {
-  process.exitCode = await main();
 }
 
-async function main(): Promise<number> {
+async function main(selected: readonly StressRun[], quick: boolean, write: boolean): Promise<number> {
+  console.log(machine());
+  const sections: RunSection[] = [];
+  const problems: string[] = [];
   const server = await startPostgres();
   try {
-    const { url, drop } = await createPostgresDatabase(server.url);
-    const slices = 50;
-    const kills = [8, 19, 29, 40];
-    console.log(machine());
-    const onSlice = (slice: number): void =>
-      void process.stderr.write(slice % 10 === 0 ? `slice ${slice} of ${slices}\n` : '');
-    const result = await stressBackfill({ url, rows, batchRows: BATCH_ROWS, slices, kills, onSlice });
-    await drop();
-    const document = documentOf(result, { date: new Date().toISOString().slice(0, 10), machine: machine() });
-    console.log(document);
-    if (rows === FULL) await writeFile(new URL('../../../../docs/stress.md', import.meta.url), document);
-    return isGood(result) ? 0 : 1;
+    for (const { name, run } of selected) {
+      const progress = (line: string): void => void process.stderr.write(`${name}  ${line}\n`);
+      const outcome = await run({ serverUrl: server.url, size: quick ? 'quick' : 'full', progress });
+      console.log(`\n${outcome.section}`);
+      sections.push({ name, section: outcome.section });
+      problems.push(...outcome.problems.map((problem) => `${name}: ${problem}`));
+    }
   } finally {
     await server.stop();
   }
+  if (write && !quick) await writeDocument(sections);
+  for (const problem of problems) console.error(problem);
+  return problems.length === 0 ? 0 : 1;
 }
 
-function isGood({ lost, updatesTooMany, leftOver, share }: StressResult): boolean {
-  return lost === 0 && updatesTooMany === 0 && leftOver === 0 && share.median >= MIN_SHARE;
+async function writeDocument(sections: readonly RunSection[]): Promise<void> {
+  const previous = await readFile(DOCUMENT, 'utf8').catch(() => '');
+  const measured = { date: new Date().toISOString().slice(0, 10), machine: machine() };
+  const order = runs.map(({ name }) => name);
+  await writeFile(DOCUMENT, documentOf(sections, measured, previous, order));
 }
