@@ -139,8 +139,8 @@ export class SecretStore {
 
   /**
    * Gives a tenant a new key and puts everything of theirs under it: data keys and what holds the pointers, not values.
-   * It can be killed and run again, and reads and writes go on throughout. Waits for open transactions that write for the
-   * tenant. A row that was tampered with stops it: `ERR_SECRETS_INTEGRITY` names the secret; what was done stays, and
+   * It can be killed and run again, and goes on with the key that it had made; reads and writes go on throughout. Waits for
+   * open transactions that write for the tenant. A row that was tampered with stops it: `ERR_SECRETS_INTEGRITY` names the secret; what was done stays, and
    * another call goes on when the row is restored or purged.
    *
    * @throws SecretsError `ERR_SECRETS_NOT_FOUND` for a tenant without keys, `ERR_SECRETS_KEY_UNAVAILABLE`,
@@ -154,7 +154,7 @@ export class SecretStore {
   /**
    * Encrypts every version of a tenant anew, under a fresh data key: for data keys that leaked. Rotating the tenant's key
    * does not do that. Values are in this process's memory meanwhile. It can be killed and run again, and goes on where it
-   * was. Throws as {@link rotateTenant} does.
+   * was, however long ago. Throws as {@link rotateTenant} does.
    */
   async reencryptTenant(tenantId: string, options: ReencryptTenantOptions): Promise<Reencrypted> {
     return await this.#keys.reencryptTenant(tenantId, options);
@@ -174,7 +174,7 @@ export class SecretStore {
 
   /**
    * What still needs a key: of a root key the tenants whose keys are under it, of a tenant's key the rows. A root key that
-   * nothing needs and that is not the active one is retired.
+   * nothing needs, that is not the active one here and that no rotation is going to is retired.
    *
    * @throws SecretsError `ERR_SECRETS_NOT_FOUND`, `ERR_SECRETS_INVALID_ARGUMENT`, `ERR_SECRETS_DATABASE`
    */
@@ -186,7 +186,7 @@ export class SecretStore {
 
   /**
    * Refuses a tenant's key until it is enabled, in every process: what is under it cannot be read, and the tenant cannot
-   * write where it is the active one.
+   * write where it is the active one. Waits for nobody.
    *
    * @throws SecretsError `ERR_SECRETS_NOT_FOUND`, `ERR_SECRETS_KEY_UNAVAILABLE` for a destroyed one, `ERR_SECRETS_DATABASE`
    */

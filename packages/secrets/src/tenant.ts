@@ -64,7 +64,8 @@ export interface TenantServices extends Omit<Scope, 'tenantId' | 'actor'>, Pick<
  * One tenant's secrets, seen by one actor. Every method is audited, reads and refusals included, and throws typed
  * errors only: besides those it names, SecretsError `ERR_SECRETS_INVALID_ARGUMENT`, `ERR_SECRETS_NOT_MIGRATED`,
  * `ERR_SECRETS_ROOT_KEY_WRONG`, `ERR_SECRETS_ROOT_KEY_MISSING`, `ERR_SECRETS_ROOT_UNAVAILABLE`,
- * `ERR_SECRETS_DATABASE_CLOSED`, `ERR_SECRETS_DATABASE`.
+ * `ERR_SECRETS_KEY_UNAVAILABLE`, `ERR_SECRETS_KEY_COLD`, `ERR_SECRETS_DATABASE_CLOSED`,
+ * `ERR_SECRETS_DATABASE_PERMISSION`, `ERR_SECRETS_DATABASE`.
  */
 export class TenantSecrets {
   readonly #scope: Scope;
@@ -309,8 +310,8 @@ export class TenantSecrets {
   }
 
   /**
-   * As {@link list}, of secrets whose names contain a text: in any case of letters (in a database of locale C, of A to
-   * Z), and with nothing in it a wildcard.
+   * As {@link list}, of secrets whose names contain a text: in any case of letters (on SQLite and in a database of
+   * locale C, of A to Z), and with nothing in it a wildcard.
    *
    * @param text 1 to 255 characters
    * @throws SecretsError `ERR_SECRETS_INTEGRITY`

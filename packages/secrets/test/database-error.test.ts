@@ -13,6 +13,8 @@ describe('what a driver throws', () => {
     ['statement timeout', failure('x', { code: '57014' }), 'ERR_SECRETS_DATABASE', true],
     ['server shut down', failure('x', { code: '57P01' }), 'ERR_SECRETS_DATABASE', true],
     ['idle session timeout', failure('x', { code: '57P05' }), 'ERR_SECRETS_DATABASE', true],
+    ['transaction timeout', failure('x', { code: '25P04' }), 'ERR_SECRETS_DATABASE', true],
+    ["timeout of pg's pool", failure('timeout exceeded when trying to connect'), 'ERR_SECRETS_DATABASE', true],
     ['read-only standby after a failover', failure('x', { code: '25006' }), 'ERR_SECRETS_DATABASE', true],
     ['connection exception', failure('x', { code: '08006' }), 'ERR_SECRETS_DATABASE', true],
     ['disk full', failure('x', { code: '53100' }), 'ERR_SECRETS_DATABASE', true],
@@ -44,6 +46,12 @@ describe('what a driver throws', () => {
     ['no privilege', failure('permission denied', { code: '42501' }), 'ERR_SECRETS_DATABASE_PERMISSION', false],
     ['SQLite: read-only file', failure('x', { code: 'SQLITE_READONLY' }), 'ERR_SECRETS_DATABASE_PERMISSION', false],
     ['closed', failure('Unable to acquire a connection'), 'ERR_SECRETS_DATABASE_CLOSED', false],
+    [
+      "pg's pool closed",
+      failure('Cannot use a pool after calling end on the pool'),
+      'ERR_SECRETS_DATABASE_CLOSED',
+      false,
+    ],
   ])('%s', (_what, thrown, code, retryable) => {
     const error = databaseError(thrown, 'secret.get');
     expect(error).toMatchObject({ code, retryable, context: { operation: 'secret.get' } });

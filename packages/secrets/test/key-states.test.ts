@@ -1,9 +1,9 @@
-import { createKeyring, generateKeyBase64 } from '@keywright/envelope';
+import { createKeyring, generateKeyBase64, type KeyWrapper } from '@keywright/envelope';
 import type { SecretStore, TenantKeyName } from '@keywright/secrets';
 import { describeEachEngine } from '@keywright/testkit/engines';
 import type { Knex } from 'knex';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { auditRows, type Fixture, openFixture, rejection } from './support.ts';
+import { auditRows, type Fixture, openFixture, rejection, wrapperOf } from './support.ts';
 
 const ACTOR = { actor: 'operator' } as const;
 
@@ -162,7 +162,35 @@ describeEachEngine('a key', (engine) => {
     expect(kids).toEqual(new Set([keyId, previous].map((id) => id.replaceAll('-', ''))));
   });
 
+  it('at the root that another process is rotating to is not retired, though nothing is under it yet', async () => {
+    const keys = { ...fixture.keys, v2: generateKeyBase64() };
+    const rotated = createKeyring({ keys, activeKid: 'v2' });
+    let report: Promise<unknown> | undefined;
+    const wrapKey: KeyWrapper['wrapKey'] = async (key, options) => {
+      report ??= store.retireKey('v2', ACTOR);
+      await report;
+      return await rotated.wrapKey(key, options);
+    };
+    await fixture.reopen(wrapperOf(rotated, { wrapKey })).rotateRoot(ACTOR);
+    expect(await report).toMatchObject({ status: 'active', tenantKeys: 0 });
+    expect(await knex('secret_root_keys').where({ kid: 'v2' }).first('status')).toEqual({ status: 'active' });
+  });
+
   if (engine.name === 'postgres') {
+    it('is disabled at once, whoever has a transaction open that writes with it', async () => {
+      const key = await activeKey();
+      await knex.transaction(async (trx) => {
+        await fixture.tenant('acme', trx).save('late', 'x');
+        await store.disableKey(key, ACTOR);
+        expect(await rejection(fixture.tenant('acme').get('a'))).toMatchObject({ code: 'ERR_SECRETS_KEY_UNAVAILABLE' });
+      });
+      expect(await rejection(fixture.tenant('acme').get('late'))).toMatchObject({
+        code: 'ERR_SECRETS_KEY_UNAVAILABLE',
+      });
+      await store.enableKey(key, ACTOR);
+      expect((await fixture.tenant('acme').get('late')).value).toBe('x');
+    });
+
     it('of a tenant is not destroyed under a transaction that writes with it', async () => {
       const key = await activeKey();
       const written = Promise.withResolvers<void>();

@@ -93,7 +93,7 @@ describe.for(testEngines())('plans on $name', (engine) => {
     }
     const indexes = new Set(plans.flatMap((plan) => plan.indexes));
     for (const one of expected) {
-      const index = typeof one === 'string' ? one : one[engine.name];
+      const index = typeof one === 'string' ? one : one[engine.dialect];
       if (index !== undefined) expect([...indexes]).toContain(index);
     }
   });

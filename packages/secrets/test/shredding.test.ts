@@ -1,11 +1,12 @@
 import { generateKeyPairSync, verify } from 'node:crypto';
+import type { KeyWrapper } from '@keywright/envelope';
 import type { SecretStore, ShredTenantOptions } from '@keywright/secrets';
 import { describeEachEngine } from '@keywright/testkit/engines';
 import type { Knex } from 'knex';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { openNote, parseVerifierKey } from '../src/audit/note.ts';
 import { createEd25519Signer, verifierKey } from '../src/audit/signer.ts';
-import { auditRows, type Fixture, openFixture, rejection } from './support.ts';
+import { auditRows, type Fixture, openFixture, rejection, wrapperOf } from './support.ts';
 
 const ACTOR = { actor: 'operator' } as const;
 const SHRED: ShredTenantOptions = { ...ACTOR, confirm: 'acme', backupHorizonDays: 35 };
@@ -64,6 +65,24 @@ describeEachEngine('shredding a tenant', (engine) => {
     expect(await rejection(store.enableKey(name, ACTOR))).toMatchObject({ code: 'ERR_SECRETS_KEY_UNAVAILABLE' });
   });
 
+  it('is for good for a process too that was about to make the first key of the tenant', async () => {
+    const { root } = fixture;
+    let late = true;
+    const wrapKey: KeyWrapper['wrapKey'] = async (key, options) => {
+      if (late) {
+        late = false;
+        await fixture.tenant('initech').save('a', 'x');
+        await store.shredTenant('initech', { ...SHRED, confirm: 'initech' });
+      }
+      return await root.wrapKey(key, options);
+    };
+    const slow = fixture.reopen(wrapperOf(root, { wrapKey })).tenant('initech', ACTOR);
+    expect(await rejection(slow.save('b', 'x'))).toMatchObject({ code: 'ERR_SECRETS_KEY_UNAVAILABLE' });
+    expect(await knex('secret_tenant_keys').where({ tenant_id: 'initech' }).select('status')).toEqual([
+      { status: 'destroyed' },
+    ]);
+  });
+
   it('gives a receipt that says what was destroyed, when, by whom, and what it does not reach', async () => {
     const [key] = await knex('secret_tenant_keys').where({ tenant_id: 'acme' });
     const before = Date.now();
@@ -80,7 +99,7 @@ describeEachEngine('shredding a tenant', (engine) => {
     const destroyedAt = Date.parse(receipt.keys[0]?.destroyedAt ?? '');
     expect(destroyedAt).toBeGreaterThanOrEqual(before);
     expect(Date.parse(receipt.recoverableFromBackupsUntil)).toBe(destroyedAt + 35 * DAY_MS);
-    expect(receipt.outside.join()).toMatch(/backups.*KMS.*key chains/s);
+    expect(receipt.outside.join()).toMatch(/VACUUM.*backups.*KMS.*key chains/s);
     expect(receipt.remaining.join()).toMatch(/names.*metadata/s);
     const [title, json = ''] = receipt.note.split('\n');
     expect(title).toBe('Keywright shred receipt v1');

@@ -99,6 +99,18 @@ export async function rejection(promise: Promise<unknown>): Promise<Error & { co
   throw new Error('expected a rejection');
 }
 
+/** Until a statement on this PostgreSQL database waits for a lock. */
+export async function untilWaiting(knex: Knex): Promise<void> {
+  for (const deadline = Date.now() + 10_000; Date.now() < deadline; ) {
+    const { rows } = (await knex.raw(
+      'select 1 from pg_locks l join pg_database d on d.oid = l.database where not granted and datname = current_database()',
+    )) as { readonly rows: readonly unknown[] };
+    if (rows.length > 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  throw new Error('nobody waits');
+}
+
 export interface AuditRow {
   readonly tenant_id: string;
   readonly action: string;

@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import type { Keyring } from '@keywright/envelope';
 import type { Knex } from 'knex';
-import { v7 as uuidv7 } from 'uuid';
 import { toMillis } from '../internal/time.ts';
+import { timeOrderedId } from '../internal/time-ordered-id.ts';
 import type { Tables } from '../tables.ts';
 import { auditKeyId, canonicalRow, isAuthentic, payloadHash, rowKey, rowMac } from './canonical.ts';
 import type { AuditEntry, AuditEvent } from './event.ts';
 import { type AuditQuery, findAuditRows } from './list.ts';
 import type { AuditRow, NewAuditRow } from './row.ts';
+import { factsOf } from './row-facts.ts';
 
 const SALT_BYTES = 16;
 
@@ -84,7 +85,7 @@ export class AuditLog {
     const salt = payload === null ? null : randomBytes(SALT_BYTES);
     return {
       tenant_id: event.tenantId,
-      id: uuidv7(),
+      id: timeOrderedId(),
       at: new Date(),
       actor: event.actor,
       action: event.action,
@@ -110,8 +111,8 @@ export class AuditLog {
       secretName: row.secret_name,
       version: row.version,
       outcome: row.outcome,
-      context: parseObject(row.context),
-      request: parseObject(row.payload?.toString('utf8') ?? '{}'),
+      context: factsOf(row.context) as AuditEntry['context'],
+      request: factsOf(String(row.payload ?? '{}')) as AuditEntry['request'],
       requestErased: row.payload === null && row.payload_hash !== null,
       sealed: row.leaf_index !== null,
       authentic: this.isAuthentic(row),
@@ -122,13 +123,5 @@ export class AuditLog {
   isAuthentic(row: AuditRow, canonical?: Uint8Array): boolean {
     const key = this.#keys.get(auditKeyId(row) ?? '');
     return key !== undefined && isAuthentic(key, row, canonical);
-  }
-}
-
-function parseObject(text: string): Readonly<Record<string, string | number>> {
-  try {
-    return JSON.parse(text) as Record<string, string | number>;
-  } catch {
-    return {}; // edited by hand; the MAC says so
   }
 }

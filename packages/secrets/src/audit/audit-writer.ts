@@ -52,8 +52,8 @@ export class AuditWriter {
       else await send(db, this.#prepared, valuesOf(rows));
     };
     return new Coalescer<NewAuditRow, undefined>({
-      inFlight: 2,
-      groupOf: () => '',
+      // Of the two connections beside callers' transactions one is enough: more rows share a statement and a commit.
+      inFlight: place === 'beside' ? 1 : 2,
       orderOf: connections.isolated ? (row) => row.tenant_id : undefined,
       send: async (rows) => {
         if (place === 'pool') await write(connections.raw(undefined), rows);

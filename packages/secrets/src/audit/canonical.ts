@@ -12,6 +12,8 @@ export type AuditTail = Pick<AuditFacts, 'secret_id' | 'secret_name' | 'version'
 
 const ROW_KEY_PURPOSE = 'secrets.audit-row';
 const NULL_FIELD = Buffer.alloc(4, 0xff);
+// Not of the column's type. SQLite keeps bytes where text belongs, and finds them by no text.
+const FOREIGN_FIELD = Buffer.of(0xff, 0xff, 0xff, 0xfe);
 const LEAF_PREFIX = Buffer.of(0);
 const BLOCK_BYTES = 64;
 const HASH_BYTES = 32;
@@ -27,19 +29,23 @@ export function canonicalRow(row: AuditFacts): Buffer {
 
 export function canonicalHead(row: Omit<AuditFacts, keyof AuditTail>): Buffer {
   return encode([
-    row.tenant_id,
-    row.id,
-    String(toMillis(row.at)),
-    row.actor,
-    row.action,
-    row.outcome,
-    row.context,
-    row.payload_hash,
+    text(row.tenant_id),
+    text(row.id),
+    isBytes(row.at) ? undefined : String(toMillis(row.at)),
+    text(row.actor),
+    text(row.action),
+    text(row.outcome),
+    text(row.context),
+    bytes(row.payload_hash),
   ]);
 }
 
 export function canonicalTail({ secret_id, secret_name, version }: AuditTail): Buffer {
-  return encode([secret_id, secret_name, version === null ? null : String(version)]);
+  return encode([
+    text(secret_id),
+    text(secret_name),
+    version === null ? null : isBytes(version) ? undefined : String(version),
+  ]);
 }
 
 /**
@@ -83,7 +89,7 @@ export function isAuthentic(auditKey: Keyring, row: AuditRow, canonical: Uint8Ar
 /** Payload and salt are both as they were hashed, or both gone: by erasure, or because there never were any. */
 export function payloadMatches({ payload, salt, payload_hash: hashed }: AuditRow): boolean {
   if (payload === null && salt === null) return true;
-  return payload !== null && salt !== null && hashed?.equals(payloadHash(salt, payload)) === true;
+  return isBytes(payload) && isBytes(salt) && isBytes(hashed) && payloadHash(salt, payload).equals(hashed);
 }
 
 export function payloadHash(salt: Uint8Array, payload: Uint8Array): Buffer {
@@ -92,7 +98,7 @@ export function payloadHash(salt: Uint8Array, payload: Uint8Array): Buffer {
 
 /** Leaf of the log's tree (RFC 6962, section 2.1): `SHA-256(00 ‖ canonical row ‖ MAC)`. Erasure does not change it. */
 export function leafHash(row: AuditFacts & Pick<AuditRow, 'mac'>, canonical: Uint8Array = canonicalRow(row)): Buffer {
-  return sha256(LEAF_PREFIX, canonical, encode([row.mac]));
+  return sha256(LEAF_PREFIX, canonical, encode([bytes(row.mac)]));
 }
 
 /** HMAC-SHA-256 by its two hashes (RFC 2104): importing a key that is used once takes several times as long as both. */
@@ -113,14 +119,15 @@ function sha256(...parts: readonly Uint8Array[]): Buffer {
   return hash('sha256', Buffer.concat(parts), 'buffer');
 }
 
-function encode(fields: readonly (string | Uint8Array | null)[]): Buffer {
+/** @param fields `undefined` for one that is foreign to its column */
+function encode(fields: readonly (string | Uint8Array | null | undefined)[]): Buffer {
   let length = 0;
-  for (const field of fields) length += 4 + (field === null ? 0 : byteLength(field));
+  for (const field of fields) length += 4 + byteLength(field);
   const out = Buffer.allocUnsafe(length);
   let at = 0;
   for (const field of fields) {
-    if (field === null) {
-      out.set(NULL_FIELD, at);
+    if (field === null || field === undefined) {
+      out.set(field === null ? NULL_FIELD : FOREIGN_FIELD, at);
       at += 4;
       continue;
     }
@@ -133,6 +140,18 @@ function encode(fields: readonly (string | Uint8Array | null)[]): Buffer {
   return out;
 }
 
-function byteLength(field: string | Uint8Array): number {
-  return typeof field === 'string' ? Buffer.byteLength(field) : field.byteLength;
+function byteLength(field: string | Uint8Array | null | undefined): number {
+  return typeof field === 'string' ? Buffer.byteLength(field) : (field?.byteLength ?? 0);
+}
+
+function text(value: unknown): string | null | undefined {
+  return value === null || typeof value === 'string' ? value : undefined;
+}
+
+function bytes(value: unknown): Uint8Array | null | undefined {
+  return value === null || isBytes(value) ? value : undefined;
+}
+
+function isBytes(value: unknown): value is Uint8Array {
+  return value instanceof Uint8Array;
 }

@@ -36,7 +36,7 @@ export async function lastCheckpointRow(db: Knex, { tables }: AuditEnvironment):
 export function trusted(env: AuditEnvironment, row: CheckpointRow): TrustedCheckpoint | undefined {
   const opened = openCheckpoint(row.note, env.noteKeys);
   if (!opened.valid || opened.checkpoint.treeSize !== Number(row.tree_size)) return undefined;
-  return equal(opened.root, row.root_hash) ? opened : undefined;
+  return row.root_hash instanceof Uint8Array && equal(opened.root, row.root_hash) ? opened : undefined;
 }
 
 /** @throws SecretsError `ERR_SECRETS_AUDIT_TAMPERED` */

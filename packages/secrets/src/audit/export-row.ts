@@ -43,7 +43,7 @@ export function exportRow(row: AuditRow): AuditExportRow {
     payload: base64(row.payload),
     salt: base64(row.salt),
     payloadHash: base64(row.payload_hash),
-    mac: row.mac.toString('base64'),
+    mac: base64(row.mac) ?? '',
   };
 }
 
@@ -88,8 +88,9 @@ function isText(value: unknown): boolean {
   return typeof value === 'string' && value.isWellFormed();
 }
 
-function base64(value: Buffer | null): string | null {
-  return value === null ? null : value.toString('base64');
+/** What somebody put where bytes belong is exported as none: it fits no hash either. */
+function base64(value: unknown): string | null {
+  return value === null ? null : value instanceof Uint8Array ? Buffer.from(value).toString('base64') : '';
 }
 
 /** `undefined` for what is neither canonical base64 nor null. */

@@ -5,12 +5,16 @@ import type { Lease } from '../internal/lease.ts';
 import { asRow, asRows } from '../internal/rows.ts';
 import { toMillis } from '../internal/time.ts';
 import { atomically } from '../internal/transactions.ts';
+import { lastCheckpoint } from './checkpoints.ts';
 import type { AuditEnvironment } from './environment.ts';
 import { Findings } from './finding.ts';
 import { readRecords } from './records.ts';
 import type { AuditRow } from './row.ts';
-import { TILE_WIDTH } from './tree/nodes.ts';
+import { orTampered } from './tampered.ts';
+import { consistencyPath, TILE_WIDTH } from './tree/nodes.ts';
+import { provesConsistency } from './tree/proofs.ts';
 import { lockTree, readTree, writeTree } from './tree/state.ts';
+import { tileReader } from './tree/tiles.ts';
 import { LeafCheck } from './verify-leaves.ts';
 import { RowJudge } from './verify-rows.ts';
 
@@ -100,13 +104,29 @@ async function checkIntact(
 ): Promise<void> {
   const findings = new Findings();
   const judge = new RowJudge(env, findings, await readRecords(env));
-  await new LeafCheck(env, findings, judge, []).run(range, undefined, signal);
+  const root = await new LeafCheck(env, findings, judge, []).run(range, undefined, signal);
+  // The rows fit the leaves that are stored; these have to be what was signed.
+  if (root !== undefined) await checkSigned(env, { oldSize: range.to, oldRoot: root });
   // What was forged before it was sealed was reported then, and is the same row now: it may go.
   const bad = findings.kept.find(({ reason }) => reason !== 'forged');
   if (bad === undefined) return;
   const { leafIndex = range.from, rowId } = bad;
   const context = rowId === undefined ? { leafIndex } : { leafIndex, rowId };
   throw new SecretsError('ERR_SECRETS_AUDIT_TAMPERED', { context });
+}
+
+/** @throws SecretsError `ERR_SECRETS_AUDIT_TAMPERED` where the last checkpoint's tree does not begin with this one */
+async function checkSigned(
+  env: AuditEnvironment,
+  begin: { readonly oldSize: number; readonly oldRoot: Uint8Array },
+): Promise<void> {
+  const last = await lastCheckpoint(env);
+  const { treeSize: newSize = 0 } = last?.checkpoint ?? {};
+  if (last !== undefined && begin.oldSize <= newSize) {
+    const path = await orTampered(() => consistencyPath(tileReader(env.knex, env.tables), begin.oldSize, newSize));
+    if (provesConsistency({ ...begin, newSize, newRoot: last.root }, path)) return;
+  }
+  throw new SecretsError('ERR_SECRETS_AUDIT_TAMPERED', { context: { table: 'leaves', leafIndex: begin.oldSize } });
 }
 
 /** Tiles that end within the pruned range; the tree that is left is proved by those above and after them. */

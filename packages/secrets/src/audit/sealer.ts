@@ -9,7 +9,7 @@ import { canonicalRow, leafHash } from './canonical.ts';
 import type { AuditCheckpoint } from './checkpoint.ts';
 import { consistentTree, lastCheckpoint, signCheckpoint, type TrustedCheckpoint } from './checkpoints.ts';
 import type { AuditEnvironment } from './environment.ts';
-import { AUDIT_COLUMNS, type AuditRow } from './row.ts';
+import { AUDIT_COLUMNS, type AuditRow, type NewAuditRow } from './row.ts';
 import { orTampered } from './tampered.ts';
 import { lockTree, writeTree } from './tree/state.ts';
 import { appendLeaves } from './tree/tiles.ts';
@@ -56,24 +56,16 @@ export class Sealer {
 
   async #seal(env: AuditEnvironment, lease: Lease, { onProgress, signal }: SealOptions): Promise<AuditSealing> {
     await consistentTree(env, [await lastCheckpoint(env), this.#remembered]);
-    let [sealed, forged, unnamed] = [0, 0, false];
-    let next: Promise<Batch> | undefined = prepare(env, undefined);
+    let [sealed, forged] = [0, 0];
+    let next: Promise<Batch> | undefined = begin(env, undefined);
     for (let count = 1; next !== undefined; count++) {
       if (signal?.aborted === true) throw new SecretsError('ERR_SECRETS_ABORTED');
       const batch: Batch = await next;
-      const after = batch.rows.at(-1)?.id;
       // Reading and hashing go on while the database is busy with the batch before.
-      next = batch.rows.length === BATCH ? prepare(env, after) : undefined;
-      next?.catch(() => undefined); // awaited above, unless this batch fails first
-      await sealBatch(env, lease, batch);
-      sealed += batch.rows.length;
+      next = batch.rows.length === BATCH ? begin(env, batch.rows.at(-1)?.id) : undefined;
+      sealed += await sealBatch(env, lease, batch);
       forged += batch.forged.length;
-      unnamed ||= batch.forged.length > 0;
       if (batch.rows.length > 0) onProgress?.(sealed);
-      if (next === undefined && unnamed) {
-        next = prepare(env, after); // the rows that name the forged ones
-        unnamed = false;
-      }
       if (next === undefined || count % BATCHES_PER_CHECKPOINT === 0) {
         this.#remembered = await signCheckpoint(env, lease, this.#remembered, signal);
       }
@@ -89,6 +81,13 @@ interface Batch {
   readonly leaves: Buffer;
   /** Those that are not authentic. They are sealed too, or they would keep all others waiting. */
   readonly forged: readonly AuditRow[];
+}
+
+/** Awaited in its turn, unless something ends the work before: then nobody hears of its failure. */
+function begin(env: AuditEnvironment, after: string | undefined): Promise<Batch> {
+  const batch = prepare(env, after);
+  batch.catch(() => undefined);
+  return batch;
 }
 
 async function prepare(env: AuditEnvironment, after: string | undefined): Promise<Batch> {
@@ -116,29 +115,50 @@ async function unsealed({ knex, tables }: AuditEnvironment, after: string | unde
   return rows.map((row) => Object.assign(row, { leaf_index: null, payload: null, salt: null }));
 }
 
-async function sealBatch(env: AuditEnvironment, lease: Lease, { rows, leaves, forged }: Batch): Promise<void> {
-  if (rows.length === 0) return;
-  await atomically(env.knex, env.dialect, env.tables, async (trx) => {
+/** How many rows got their leaves: those of the batch, and those that name the forged ones among them. */
+async function sealBatch(env: AuditEnvironment, lease: Lease, { rows, leaves, forged }: Batch): Promise<number> {
+  if (rows.length === 0) return 0;
+  return await atomically(env.knex, env.dialect, env.tables, async (trx) => {
     await lease.hold(trx);
     const { size, pruned } = await lockTree(trx, env.tables);
-    const numbered = await env.dialect.numberLeaves(trx, env.tables, rows, size);
-    // Somebody deleted a row, or gave it a leaf by hand, between two statements.
-    if (numbered !== rows.length) throw new SecretsError('ERR_SECRETS_DATABASE', { retryable: true });
-    await appendLeaves(trx, env.tables, size, leaves);
-    await writeTree(trx, env.tables, { size: size + rows.length, pruned });
-    await nameForged(env, trx, forged);
+    await numberLeaves(env, trx, rows, size);
+    // With leaves of their own, so that nobody can remove them before they have one.
+    const naming = rowsNaming(env, forged).map((row, index) => ({ ...row, leaf_index: size + rows.length + index }));
+    if (naming.length > 0) await trx(env.tables.auditLog).insert(naming);
+    const all = Buffer.concat([leaves, ...naming.map((row) => leafHash(row))]);
+    await appendLeaves(trx, env.tables, size, all);
+    await writeTree(trx, env.tables, { size: size + rows.length + naming.length, pruned });
+    return rows.length + naming.length;
   });
 }
 
-async function nameForged(env: AuditEnvironment, trx: Knex, forged: readonly AuditRow[]): Promise<void> {
-  const base = { tenantId: SYSTEM_TENANT, actor: SYSTEM_TENANT, action: 'audit.seal', outcome: 'refused' } as const;
-  for (const row of forged.slice(0, MAX_NAMED)) {
-    const context = { code: 'ERR_SECRETS_AUDIT_TAMPERED', tenant: row.tenant_id, row: row.id };
-    await env.audit.record(trx, { ...base, context });
-  }
-  if (forged.length <= MAX_NAMED) return;
-  await env.audit.record(trx, {
-    ...base,
-    context: { code: 'ERR_SECRETS_AUDIT_TAMPERED', more: forged.length - MAX_NAMED },
+async function numberLeaves(env: AuditEnvironment, trx: Knex, rows: readonly AuditRow[], first: number): Promise<void> {
+  const tampered = (): SecretsError =>
+    new SecretsError('ERR_SECRETS_AUDIT_TAMPERED', { context: { leafIndex: first } });
+  const numbered = await env.dialect.numberLeaves(trx, env.tables, rows, first).catch((error: unknown) => {
+    // A row has a leaf that the tree has not come to.
+    throw env.dialect.isUniqueViolation(error) ? tampered() : error;
   });
+  if (numbered === rows.length) return;
+  // SQLite finds a key that is not text by no text.
+  if (!rows.every((row) => typeof row.tenant_id === 'string' && typeof row.id === 'string')) throw tampered();
+  // Somebody deleted a row, or gave it a leaf by hand, between two statements.
+  throw new SecretsError('ERR_SECRETS_DATABASE', { retryable: true });
+}
+
+function rowsNaming(env: AuditEnvironment, forged: readonly AuditRow[]): readonly NewAuditRow[] {
+  const code = 'ERR_SECRETS_AUDIT_TAMPERED';
+  const contexts: Record<string, string | number>[] = forged
+    .slice(0, MAX_NAMED)
+    .map((row) => ({ code, tenant: row.tenant_id, row: row.id }));
+  if (forged.length > MAX_NAMED) contexts.push({ code, more: forged.length - MAX_NAMED });
+  return contexts.map((context) =>
+    env.audit.rowOf({
+      tenantId: SYSTEM_TENANT,
+      actor: SYSTEM_TENANT,
+      action: 'audit.seal',
+      outcome: 'refused',
+      context,
+    }),
+  );
 }

@@ -18,12 +18,11 @@ export async function signedBy(
 ): Promise<Uint8Array> {
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   const ended = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
-  const signature = await Promise.race([signer.sign(message, { signal: ended }), aborted(ended)]).catch(
-    (error: unknown) => {
-      if (signal?.aborted === true) throw new SecretsError('ERR_SECRETS_ABORTED', { cause: error });
-      throw unavailable(signer, error);
-    },
-  );
+  const signing = async (): Promise<Uint8Array> => await signer.sign(message, { signal: ended });
+  const signature = await Promise.race([signing(), aborted(ended)]).catch((error: unknown) => {
+    if (signal?.aborted === true) throw new SecretsError('ERR_SECRETS_ABORTED', { cause: error });
+    throw unavailable(signer, error);
+  });
   if (!isSignature(signature) || !verify(null, message, publicKeyOf(signer.publicKey), signature)) {
     throw unavailable(signer, undefined);
   }

@@ -42,6 +42,8 @@ export async function shipTo(
       let next = await placeOf(env, lease, name);
       if (last === undefined) return;
       const size = last.checkpoint.treeSize;
+      // It was given more than there is now: the log was put back.
+      if (next > size) throw new SecretsError('ERR_SECRETS_AUDIT_TAMPERED', { context: { leafIndex: size } });
       while (next < size) {
         if (signal?.aborted === true) throw new SecretsError('ERR_SECRETS_ABORTED');
         const end = Math.min(size, next + BATCH);

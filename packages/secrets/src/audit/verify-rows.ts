@@ -38,6 +38,8 @@ export class RowJudge {
   }
 
   #reasonOf(row: AuditRow): AuditFindingReason | undefined {
+    // SQLite keeps a time that is text, and takes it for later than every number.
+    if (this.#env.dialect.name === 'sqlite' && typeof row.at !== 'number') return 'edited';
     if (!payloadMatches(row)) return 'payload';
     if (!this.#env.audit.isAuthentic(row)) return 'forged';
     if (!isRedacted(row)) return undefined;

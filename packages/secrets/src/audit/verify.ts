@@ -1,3 +1,4 @@
+import { isKeywrightError } from '@keywright/envelope';
 import { SecretsError } from '../errors.ts';
 import { asRows } from '../internal/rows.ts';
 import { toMillis } from '../internal/time.ts';
@@ -5,7 +6,7 @@ import { type AuditCheckpoint, openCheckpoint } from './checkpoint.ts';
 import { lastCheckpointRow, type TrustedCheckpoint, trusted } from './checkpoints.ts';
 import type { AuditEnvironment } from './environment.ts';
 import { type AuditDamage, Findings } from './finding.ts';
-import { type LogRecords, readRecords } from './records.ts';
+import { readRecords } from './records.ts';
 import { AUDIT_COLUMNS, type AuditRow } from './row.ts';
 import { consistencyPath, MissingHashes } from './tree/nodes.ts';
 import { provesConsistency } from './tree/proofs.ts';
@@ -43,16 +44,28 @@ export interface VerifiedRange {
 /** Whether the log is what was written: intact, or what is wrong with it. */
 export type AuditVerification = VerifiedRange & ({ readonly intact: true } | AuditDamage);
 
+const MAX_ROUNDS = 3;
+
 /**
  * Reads the whole log and compares it with its MACs, its tree and the signed checkpoints. Runs beside live traffic and
  * holds no snapshot open; its memory does not grow with the log.
  */
 export async function verifyLog(env: AuditEnvironment, options: VerifyOptions): Promise<AuditVerification> {
+  for (let round = 1; ; round++) {
+    const result = await verifyOnce(env, options);
+    if (result.intact || round === MAX_ROUNDS) return result;
+    // What was pruned while it was looked at is not missing.
+    if ((await treeOf(env, new Findings())).pruned === result.pruned) return result;
+  }
+}
+
+async function verifyOnce(env: AuditEnvironment, options: VerifyOptions): Promise<AuditVerification> {
   const findings = new Findings();
   // Before the tree's size: the sealer may go on meanwhile.
   const last = await lastOf(env, findings);
   const exported = exportedOf(env, options.checkpoint, findings);
-  const { tree, records } = await treeAndRecords(env);
+  const tree = await treeOf(env, findings);
+  const records = await readRecords(env);
   if (records.pruned !== tree.pruned) findings.add({ reason: 'pruned', leafIndex: tree.pruned });
   const from = Math.min(Math.max(options.from ?? 0, tree.pruned), tree.size);
   const known = [last, exported].filter((one) => one !== undefined);
@@ -97,13 +110,14 @@ function exportedOf(
   return undefined;
 }
 
-/** Both of one moment, though pruning changes both. */
-async function treeAndRecords(env: AuditEnvironment): Promise<{ tree: TreeState; records: LogRecords }> {
-  for (let before = await readTree(env.knex, env.tables); ; ) {
-    const records = await readRecords(env);
-    const tree = await readTree(env.knex, env.tables);
-    if (tree.pruned === before.pruned) return { tree, records };
-    before = tree;
+/** An empty one where what is stored is no state of a tree. */
+async function treeOf({ knex, tables }: AuditEnvironment, findings: Findings): Promise<TreeState> {
+  try {
+    return await readTree(knex, tables);
+  } catch (error) {
+    if (!isKeywrightError(error) || error.code !== 'ERR_SECRETS_AUDIT_TAMPERED') throw error;
+    findings.add({ reason: 'tree' });
+    return { size: 0, pruned: 0 };
   }
 }
 

@@ -34,7 +34,8 @@ export interface SecretChange {
  *
  * - `change`: a change was committed.
  * - `reset`: changes were lost, because the watch was away for longer than they are kept, or because the database was put
- *   back to an earlier state. Whatever the consumer holds may be stale; what is committed from now on is heard.
+ *   back to an earlier state (noticed until it has gone on as far as it was). Whatever the consumer holds may be stale;
+ *   what is committed from now on is heard.
  * - `gap`: the database does not answer. The watch keeps trying; no change is lost meanwhile, but none is heard.
  * - `resumed`: the gap has ended. Changes made during it follow.
  */

@@ -74,7 +74,7 @@ export function postgresSource(tables: Tables): ChangeSource<PostgresPosition> {
       const since = parseSnapshot(first);
       if (since === undefined || second === undefined) return since === undefined ? undefined : { since };
       const upto = parseSnapshot(second);
-      const valid = typeof position === 'string' && /^\d{1,20}$/.test(position) && typeof id === 'string';
+      const valid = typeof position === 'string' && /^\d{1,19}$/.test(position) && typeof id === 'string';
       return upto === undefined || !valid || !UUID.test(id)
         ? undefined
         : { since, page: { upto, after: [position, id] } };

@@ -8,7 +8,8 @@ export interface Snapshot {
   readonly xip: readonly string[];
 }
 
-const FORM = /^(\d{1,20}):(\d{1,20}):((?:\d{1,20}(?:,\d{1,20})*)?)$/;
+// Below 2^64, whatever the digits.
+const FORM = /^(\d{1,19}):(\d{1,19}):((?:\d{1,19}(?:,\d{1,19})*)?)$/;
 
 export function parseSnapshot(text: unknown): Snapshot | undefined {
   const match = typeof text === 'string' ? FORM.exec(text) : null;

@@ -1,8 +1,8 @@
 import type { Knex } from 'knex';
 import type { Tables } from '../tables.ts';
-import type { GetForm, GetKind, Statement } from './statement.ts';
 import type { Conditions } from './conditions.ts';
 import type { AuditRowKey } from './number-leaves.ts';
+import type { GetForm, GetKind, Statement } from './statement.ts';
 import type { ManyRows } from './update-many.ts';
 
 /** Column types of the migrations. */
@@ -20,7 +20,7 @@ export interface ColumnTypes {
 export interface TableShape {
   /** `name type`, then `key` and its place in the primary key, or `null` where it may be null; types as in {@link ColumnTypes}. */
   readonly columns: readonly string[];
-  /** Names of its indexes, among others. */
+  /** Names of its indexes, among others; then `unique` where it is. */
   readonly indexes: readonly string[];
 }
 

@@ -7,8 +7,8 @@ import type { Dialect, TableShape } from './dialect.ts';
 import { numberLeavesPostgres } from './number-leaves.ts';
 import { auditStatement } from './postgres/audit-statement.ts';
 import { getStatement } from './postgres/get-statement.ts';
-import { saveStatement } from './postgres/save-statement.ts';
 import { saveStateStatement } from './postgres/save-state-statement.ts';
+import { saveStatement } from './postgres/save-statement.ts';
 import { updateManyPostgres } from './update-many.ts';
 
 /** PostgreSQL 15 and later, and what speaks its protocol. */
@@ -68,7 +68,7 @@ export const postgres: Dialect = {
     );
     const indexes = await select<{ name: string }>(
       db,
-      `select c.relname::text as name from pg_index i join pg_class c on c.oid = i.indexrelid
+      `select c.relname || case when i.indisunique then ' unique' else '' end as name from pg_index i join pg_class c on c.oid = i.indexrelid
        where i.indrelid = ${oid} and i.indisvalid`,
       bindings,
     );

@@ -57,7 +57,11 @@ export const sqlite: Dialect = {
     const columns = asRows<{ name: string; type: string; required: number; key: number }>(
       await db.raw('select name, type, "notnull" as required, pk as key from pragma_table_info(?)', [table]),
     );
-    const indexes = asRows<{ name: string }>(await db.raw('select name from pragma_index_list(?)', [table]));
+    const indexes = asRows<{ name: string }>(
+      await db.raw(`select name || case "unique" when 1 then ' unique' else '' end as name from pragma_index_list(?)`, [
+        table,
+      ]),
+    );
     return {
       columns: columns.map(({ name, type, required, key }) => {
         const mark = key === 0 ? (required === 0 ? ' null' : '') : ` key ${key}`;

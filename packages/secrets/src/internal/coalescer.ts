@@ -12,8 +12,11 @@ interface Waiting<Item, Result> {
 export interface CoalescerOptions<Item, Result> {
   /** Batches under way at once. */
   readonly inFlight: number;
-  /** Items of different groups do not share a batch. */
-  groupOf(item: Item): string;
+  /**
+   * What waits is divided among the batches that may go out now, but into none smaller than this: while the database works
+   * on one half, the other is decrypted. @default not divided
+   */
+  readonly divideDownTo?: number | undefined;
   /** What a batch is sorted by. @default none: the order in which they were asked for */
   readonly orderOf?: ((item: Item) => string) | undefined;
   /** Does the work of a batch in one round trip; the results are in the order of the items. */
@@ -28,8 +31,8 @@ export interface CoalescerOptions<Item, Result> {
  */
 export class Coalescer<Item, Result> {
   readonly #options: CoalescerOptions<Item, Result>;
-  /** By group; the group that comes first goes first. */
-  readonly #waiting = new Map<string, Waiting<Item, Result>[]>();
+  /** In the order in which they came. */
+  readonly #waiting = new Set<Waiting<Item, Result>>();
   #inFlight = 0;
   #scheduled = false;
 
@@ -51,7 +54,7 @@ export class Coalescer<Item, Result> {
       const waiting = { item, settle: resolve, fail: reject };
       const abort = (): void => {
         // What is under way goes on for the others, and nobody takes this one's result.
-        this.#forget(waiting);
+        this.#waiting.delete(waiting);
         reject(abortedBy(signal));
       };
       const stopped =
@@ -66,18 +69,8 @@ export class Coalescer<Item, Result> {
   }
 
   #enqueue(waiting: Waiting<Item, Result>): void {
-    const group = this.#options.groupOf(waiting.item);
-    const queue = this.#waiting.get(group);
-    if (queue === undefined) this.#waiting.set(group, [waiting]);
-    else queue.push(waiting);
+    this.#waiting.add(waiting);
     this.#schedule();
-  }
-
-  #forget(waiting: Waiting<Item, Result>): void {
-    const group = this.#options.groupOf(waiting.item);
-    const left = this.#waiting.get(group)?.filter((other) => other !== waiting) ?? [];
-    if (left.length > 0) this.#waiting.set(group, left);
-    else this.#waiting.delete(group);
   }
 
   #schedule(): void {
@@ -94,16 +87,17 @@ export class Coalescer<Item, Result> {
     else setImmediate(drain);
   }
 
-  /** What fits of the first group; the rest of it goes behind the others. */
+  /** One batch's share of what waits. */
   #take(): readonly Waiting<Item, Result>[] {
-    for (const [group, queue] of this.#waiting) {
-      this.#waiting.delete(group);
-      if (queue.length <= BATCH) return queue;
-      const taken = queue.splice(0, BATCH);
-      this.#waiting.set(group, queue);
-      return taken;
+    const { inFlight, divideDownTo = BATCH } = this.#options;
+    const share = Math.ceil(this.#waiting.size / (inFlight - this.#inFlight));
+    const size = Math.min(BATCH, Math.max(divideDownTo, share));
+    const taken: Waiting<Item, Result>[] = [];
+    for (const waiting of this.#waiting) {
+      this.#waiting.delete(waiting);
+      if (taken.push(waiting) === size) break;
     }
-    return [];
+    return taken;
   }
 
   #ordered(batch: readonly Waiting<Item, Result>[]): readonly Waiting<Item, Result>[] {

@@ -1,17 +1,18 @@
 import { isKeywrightError, type KeywrightError } from '@keywright/envelope';
 import { SecretsError } from '../errors.ts';
 
-// SQLSTATEs: connection exceptions, serialization failure, deadlock, lock not available, statement and idle timeouts,
+// SQLSTATEs: connection exceptions, serialization failure, deadlock, lock not available, timeouts of all kinds,
 // shutdowns, cannot connect now, too many connections, disk full, a standby that took over read-only; and what the driver
 // and the operating system call the same.
 const RETRYABLE =
-  /^(?:08\d{3}|40001|40P01|55P03|57014|57P0[1-5]|25P03|25006|53[13]00|SQLITE_(?:BUSY|LOCKED).*|SQLITE_FULL|E(?:CONN(?:REFUSED|RESET|ABORTED)|PIPE|TIMEDOUT|HOSTUNREACH|NETUNREACH|NOTFOUND|AI_AGAIN))$/;
-const RETRYABLE_TEXT = /connection terminated|connection error|timeout expired|read timeout|not queryable/i;
+  /^(?:08\d{3}|40001|40P01|55P03|57014|57P0[1-5]|25P0[34]|25006|53[13]00|SQLITE_(?:BUSY|LOCKED).*|SQLITE_FULL|E(?:CONN(?:REFUSED|RESET|ABORTED)|PIPE|TIMEDOUT|HOSTUNREACH|NETUNREACH|NOTFOUND|AI_AGAIN))$/;
+const RETRYABLE_TEXT =
+  /connection terminated|connection error|timeout expired|timeout exceeded|read timeout|not queryable/i;
 const MISSING_RELATION = /^(?:42P01|42703)$/;
 const MISSING_SCHEMA = '3F000';
 const PERMISSION = /^(?:42501|SQLITE_READONLY.*)$/;
 const CLOSED_TEXT =
-  /^(?:unable to acquire a connection|the database connection is not open|pool is (?:destroyed|closed))/i;
+  /^(?:unable to acquire a connection|the database connection is not open|cannot use a pool after|pool is (?:destroyed|closed))/i;
 
 /**
  * The typed error for whatever a database call threw. The driver's own message holds SQL and, depending on the host's

@@ -19,7 +19,6 @@ export function kidBytes(kid: string): Buffer {
 export function unpackMac(bytes: Uint8Array): KeyedMac | undefined {
   if (bytes.byteLength !== KID_BYTES + MAC_BYTES) return undefined;
   const hex = Buffer.from(bytes.buffer, bytes.byteOffset, KID_BYTES).toString('hex');
-  const part = (from: number, to: number): string => hex.slice(from, to);
-  const kid = `${part(0, 8)}-${part(8, 12)}-${part(12, 16)}-${part(16, 20)}-${part(20, 32)}`;
+  const kid = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
   return { kid, mac: bytes.subarray(KID_BYTES) };
 }

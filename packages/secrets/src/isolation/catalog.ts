@@ -45,12 +45,16 @@ function canBecome(role: string): string {
   return `(pg_has_role(${role}, 'MEMBER') or pg_has_role(session_user, ${role}, 'MEMBER'))`;
 }
 
-const HAS_PRIVILEGE = `case
-    when p like 'INSERT (%)' then has_column_privilege(c.oid, substring(p from '[a-z_]+'), 'INSERT')
-    when p like 'UPDATE except %' then exists (
+function hasColumn(which: string, privilege: string): string {
+  return `exists (
       select from pg_attribute as a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-        and p <> 'UPDATE except ' || a.attname and has_column_privilege(c.oid, a.attnum, 'UPDATE')
-    )
+        and ${which} and has_column_privilege(c.oid, a.attnum, '${privilege}')
+    )`;
+}
+
+const HAS_PRIVILEGE = `case
+    when p like 'INSERT (%)' then ${hasColumn(`p = 'INSERT (' || a.attname || ')'`, 'INSERT')}
+    when p like 'UPDATE except %' then ${hasColumn(`p <> 'UPDATE except ' || a.attname`, 'UPDATE')}
     when p in ('INSERT', 'UPDATE', 'REFERENCES') then has_any_column_privilege(c.oid, p)
     else has_table_privilege(c.oid, p)
   end`;

@@ -78,9 +78,7 @@ export class KeyOperations {
     const checked = checkShred(tenantId, options);
     const { signer } = this.#core.options.audit ?? {};
     return await this.#onTenant('shredTenant', 'tenant.shred', tenantId, checked.actor, async (tenant) => {
-      const shredded = await shredTenant(tenant, checked.backupHorizonDays);
-      this.#core.readCache?.forgetTenant(tenantId);
-      return await receiptOf(shredded, signer);
+      return await receiptOf(await shredTenant(tenant, checked.backupHorizonDays), signer);
     });
   }
 
@@ -133,7 +131,6 @@ export class KeyOperations {
       change({ ...this.#core, ...env }, { ...about, actor }),
     );
     this.#core.tenantKeys.forget(about.tenantId, [about.keyId]);
-    this.#core.readCache?.forgetTenant(about.tenantId);
   }
 
   async #onTenant<T>(

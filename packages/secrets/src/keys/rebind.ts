@@ -54,7 +54,8 @@ async function bound(work: TenantWork, to: Keyring, row: BoundRow): Promise<Buff
     isDeleted: Boolean(row.is_deleted),
   };
   const kekId = bindingKekId(row.binding);
-  if (kekId !== undefined && bindingMatches(await work.keyOf(kekId), row.binding, facts)) return makeBinding(to, facts);
+  if (kekId !== undefined && bindingMatches(await work.keyOf(kekId, row.id), row.binding, facts))
+    return makeBinding(to, facts);
   throw new SecretsError('ERR_SECRETS_INTEGRITY', { context: { tenantId: work.tenantId, secretId: row.id } });
 }
 

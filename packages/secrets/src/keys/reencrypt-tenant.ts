@@ -105,7 +105,7 @@ async function activeKey(work: TenantWork): Promise<Keyring> {
 async function reseal(work: TenantWork, to: Keyring, row: SealedRow): Promise<SealedVersion> {
   const at = { tenantId: work.tenantId, secretId: row.secret_id, version: row.version };
   const sealed = { wrappedDek: row.wrapped_dek, ciphertext: row.ciphertext };
-  return resealVersion(await work.keyOf(row.kek_id), to, at, sealed);
+  return resealVersion(await work.keyOf(row.kek_id, row.secret_id), to, at, sealed);
 }
 
 /** Writes until every row of the batch is written, or was changed by somebody else. */

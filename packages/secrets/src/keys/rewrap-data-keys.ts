@@ -37,8 +37,8 @@ export async function rewrapDataKeys(
     signal,
     read: (after) => nextBatch(work, fromId, after, batchRows),
     prepare: async (rows) => {
-      const needed = rows.some((row) => row.wrapped_dek !== null);
-      const from = needed ? await work.keyOf(fromId) : undefined;
+      const needing = rows.find((row) => row.wrapped_dek !== null);
+      const from = needing === undefined ? undefined : await work.keyOf(fromId, needing.secret_id);
       // A destroyed version has nothing under the key, but its row names it.
       const rewrap = ({ secret_id, version, wrapped_dek }: DataKeyRow): Buffer | null =>
         wrapped_dek === null || from === undefined

@@ -49,6 +49,7 @@ export const REMAINING: readonly string[] = Object.freeze([
 ]);
 
 export const OUTSIDE: readonly string[] = Object.freeze([
+  'files of the database itself: they hold the wrapped keys until the space is used again (VACUUM)',
   'backups, replicas that lag behind, and write-ahead logs: they hold the wrapped keys until they expire',
   'signing keys of a KMS, software ones included, and key chains',
   'values that were read before: in caches, in memory, with the systems they were sent to',

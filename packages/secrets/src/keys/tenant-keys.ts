@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { createKeyring, type Keyring, type KeyWrapper, type WrappedKey } from '@keywright/envelope';
+import { createKeyring, isKeywrightError, type Keyring, type KeyWrapper, type WrappedKey } from '@keywright/envelope';
 import type { Knex } from 'knex';
 import QuickLRU from 'quick-lru';
 import { SYSTEM_TENANT } from '../arguments.ts';
@@ -305,6 +305,14 @@ export class TenantKeys {
       bytes.fill(0);
     }
   }
+}
+
+/**
+ * Whether a key that was needed is destroyed. What was read a moment ago as being under it may be under another one by
+ * now: a key is destroyed when nothing is under it any more.
+ */
+export function needsDestroyedKey(error: unknown): boolean {
+  return isKeywrightError(error) && error.code === 'ERR_SECRETS_KEY_UNAVAILABLE' && error.context.state === 'destroyed';
 }
 
 function cacheName(tenantId: string, kekId: string): string {

@@ -38,7 +38,7 @@ export class TenantWork implements BatchEnvironment {
   readonly audit: AuditLog;
   readonly tenantKeys: TenantKeys;
   readonly #lease: Lease;
-  readonly #keys = new Map<string, Promise<Keyring>>();
+  readonly #keys = new Map<string, Keyring>();
   #unfinished: Unfinished;
 
   constructor(core: StoreCore, knex: Knex, tenantId: string, actor: string, lease: Lease) {
@@ -77,24 +77,23 @@ export class TenantWork implements BatchEnvironment {
     await this.tenantKeys.holdAll(trx, this.tenantId, to.activeKid, [...new Set(from)]);
   }
 
-  /** One of the tenant's keys, whatever it may still be used for. @throws SecretsError `ERR_SECRETS_KEY_UNAVAILABLE` */
-  async keyOf(kekId: string): Promise<Keyring> {
+  /**
+   * The key that a row of a secret names, whatever it may still be used for.
+   * @throws SecretsError `ERR_SECRETS_KEY_UNAVAILABLE`, `ERR_SECRETS_INTEGRITY` for a key that the tenant never had
+   */
+  async keyOf(kekId: string, secretId: string): Promise<Keyring> {
     const known = this.#keys.get(kekId);
-    if (known !== undefined) return await known;
-    const found = this.#find(kekId);
-    found.catch(() => this.#keys.delete(kekId));
+    if (known !== undefined) return known;
+    const { tenantId } = this;
+    const [row] = await this.tenantKeys.find(this.knex, tenantId, [kekId]);
+    if (row === undefined) throw new SecretsError('ERR_SECRETS_INTEGRITY', { context: { tenantId, secretId } });
+    const found = await this.tenantKeys.unwrap(this.knex, row);
     this.#keys.set(kekId, found);
-    return await found;
+    return found;
   }
 
   async record(trx: Knex, action: AuditAction, context: Readonly<Record<string, string | number>>): Promise<void> {
     await this.audit.record(trx, { tenantId: this.tenantId, actor: this.actor, action, outcome: 'success', context });
-  }
-
-  async #find(kekId: string): Promise<Keyring> {
-    const [row] = await this.tenantKeys.find(this.knex, this.tenantId, [kekId]);
-    if (row !== undefined) return await this.tenantKeys.unwrap(this.knex, row);
-    throw new SecretsError('ERR_SECRETS_KEY_UNAVAILABLE', { context: { tenantId: this.tenantId, keyId: kekId } });
   }
 }
 

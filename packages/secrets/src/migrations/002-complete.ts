@@ -8,6 +8,11 @@ export const complete: Migration = {
   name: '002-complete',
   losses: [
     { table: 'secrets', where: 'description is not null or tags is not null' },
+    // what going up again would not find: its first version is gone
+    {
+      table: 'secrets',
+      where: (tables) => `created_by is not null and created_by is distinct from ${firstCreator(tables)}`,
+    },
     { table: 'auditLog', where: 'leaf_index is not null' },
     { table: 'auditTree' },
     { table: 'auditLeaves' },
@@ -57,10 +62,7 @@ function statements({ types: t, name: engine }: Dialect, tables: Tables): readon
     `alter table ${name(tables.secrets)} add column description varchar(1024)`,
     `alter table ${name(tables.secrets)} add column tags ${t.json}`,
     `alter table ${name(tables.secrets)} add column created_by varchar(255)`,
-    `update ${name(tables.secrets)} as s set created_by = (
-      select v.created_by from ${name(tables.versions)} as v
-      where v.tenant_id = s.tenant_id and v.secret_id = s.id order by v.version limit 1
-    )`,
+    `update ${name(tables.secrets)} set created_by = ${firstCreator(tables)}`,
     // what still needs a tenant key: its rotation, and whether it may be destroyed
     `create index ${index('secret_versions_kek')} on ${name(tables.versions)} (tenant_id, kek_id, secret_id, version)`,
     // what the sealer takes next; a row leaves it when it is sealed
@@ -120,6 +122,12 @@ function statements({ types: t, name: engine }: Dialect, tables: Tables): readon
     // what watches read, and what is trimmed
     `create index ${index('secret_changes_position')} on ${name(tables.changes)} (position, id)`,
   ];
+}
+
+/** Who saved the first version of a secret that is left. */
+function firstCreator(tables: Tables): string {
+  return `(select v.created_by from ${name(tables.versions)} as v
+    where v.tenant_id = ${name(tables.secrets)}.tenant_id and v.secret_id = ${name(tables.secrets)}.id order by v.version limit 1)`;
 }
 
 /** For filters by tag and metadata; secrets without them cost nothing. SQLite looks through the tenant's secrets. */

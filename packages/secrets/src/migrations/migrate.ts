@@ -3,6 +3,7 @@ import { invalidArgument, kindOf, readOptions } from '../arguments.ts';
 import { Connections } from '../connections.ts';
 import { inSavepoint } from '../internal/callers-transaction.ts';
 import { typed } from '../internal/database-error.ts';
+import { retried } from '../internal/retried.ts';
 import { lockedTransaction } from '../internal/transactions.ts';
 import { createTables, type TableOptions, type Tables } from '../tables.ts';
 import { MIGRATIONS, type MigrationStatus, readRecord, readStatus, runMigrations } from './index.ts';
@@ -117,7 +118,10 @@ export function readRollback(options: RollbackOptions | undefined): RollbackOpti
   });
 }
 
-/** Replicas that start together take turns; the later ones find nothing to do. */
+/**
+ * Replicas that start together take turns; the later ones find nothing to do. Where live traffic and the locks of tables
+ * make a deadlock, all of it is run again.
+ */
 async function locked<T>(
   connections: Connections,
   tables: Tables,
@@ -127,7 +131,9 @@ async function locked<T>(
   const { dialect } = connections;
   const lock = (inside: Knex.Transaction): Promise<void> => dialect.lockForMigration(inside, tables);
   const given = connections.callersTransaction(trx);
-  if (given === undefined) return await lockedTransaction(connections.raw(undefined), dialect, lock, work);
+  if (given === undefined) {
+    return await retried(() => lockedTransaction(connections.raw(undefined), dialect, lock, work));
+  }
   return await inSavepoint(given, async (inside) => {
     await lock(inside);
     return await work(inside);

@@ -15,5 +15,5 @@ export interface Migration {
 export interface Loss {
   readonly table: TableName;
   /** SQL that is true of rows that lose something. */
-  readonly where?: string;
+  readonly where?: string | ((tables: Tables) => string);
 }

@@ -61,7 +61,8 @@ async function refuseLoss(trx: Knex, dialect: Dialect, tables: Tables, { losses 
   for (const { table, where } of losses) {
     await dialect.refuseBlindness(trx, tables[table]);
     const rows = trx(tables[table]).limit(1).select(trx.raw('1 as one'));
-    const [row] = (await (where === undefined ? rows : rows.whereRaw(where))) as readonly unknown[];
+    const condition = typeof where === 'function' ? where(tables) : where;
+    const [row] = (await (condition === undefined ? rows : rows.whereRaw(condition))) as readonly unknown[];
     if (row === undefined) continue;
     throw new SecretsError('ERR_SECRETS_DATA_LOSS', { context: { table: tables.plain(TABLE_NAMES[table]) } });
   }

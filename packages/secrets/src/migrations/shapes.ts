@@ -13,9 +13,9 @@ export function schemas(dialect: Dialect): readonly Schema[] {
     rootKeys:
       'kid varchar(64) key, provider varchar(64), status varchar(16), check_value bytes, created_at timestamp, rotating_at timestamp null',
     tenantKeys:
-      'tenant_id varchar(255) key, kek_id uuid key, wrapped bytes null, root_kid varchar(64), status varchar(16), created_at timestamp, destroyed_at timestamp null; secret_tenant_keys_active, secret_tenant_keys_root',
+      'tenant_id varchar(255) key, kek_id uuid key, wrapped bytes null, root_kid varchar(64), status varchar(16), created_at timestamp, destroyed_at timestamp null; secret_tenant_keys_active unique, secret_tenant_keys_root',
     secrets:
-      'tenant_id varchar(255) key, id uuid key, name varchar(255), auth_type varchar(64) null, metadata json, current_version integer, binding bytes, cas_required boolean, max_versions integer null, expires_at timestamp null, created_at timestamp, updated_at timestamp, is_deleted boolean, deleted_at timestamp null; secrets_name, secrets_deleted_name',
+      'tenant_id varchar(255) key, id uuid key, name varchar(255), auth_type varchar(64) null, metadata json, current_version integer, binding bytes, cas_required boolean, max_versions integer null, expires_at timestamp null, created_at timestamp, updated_at timestamp, is_deleted boolean, deleted_at timestamp null; secrets_name unique, secrets_deleted_name',
     versions:
       'tenant_id varchar(255) key, secret_id uuid key, version integer key, kek_id uuid, wrapped_dek bytes null, ciphertext bytes null, created_at timestamp, created_by varchar(255), expires_at timestamp null, destroyed_at timestamp null',
     auditLog:
@@ -29,7 +29,7 @@ export function schemas(dialect: Dialect): readonly Schema[] {
       .replace(';', `, description varchar(1024) null, tags json null, created_by varchar(255) null;`)
       .concat(filters),
     versions: `${initial.versions}; secret_versions_kek`,
-    auditLog: `${initial.auditLog}; secret_audit_log_records, secret_audit_log_unsealed, secret_audit_log_leaf`,
+    auditLog: `${initial.auditLog}; secret_audit_log_records, secret_audit_log_unsealed, secret_audit_log_leaf unique`,
     auditTree: 'id smallint key, size bigint, pruned bigint, updated_at timestamp',
     auditLeaves: 'level smallint key, tile bigint key, hashes bytes',
     auditCheckpoints: 'tree_size bigint key, root_hash bytes, note text, created_at timestamp',

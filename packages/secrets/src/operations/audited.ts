@@ -6,6 +6,7 @@ import { checkOpen } from '../connections.ts';
 import { inTurn } from '../internal/callers-transaction.ts';
 import { databaseError, typed } from '../internal/database-error.ts';
 import { retried } from '../internal/retried.ts';
+import { needsDestroyedKey } from '../keys/tenant-keys.ts';
 import { observed } from '../telemetry/observed.ts';
 import { isRefusal } from './refusals.ts';
 import { type Audited, type Scope, warmKek } from './scope.ts';
@@ -107,9 +108,13 @@ export class AuditedCalls {
   }
 
   async #attempt<T>(call: Call, work: () => Promise<T>): Promise<T> {
+    // In a transaction of the caller's, only the caller can start over.
+    const attempted = (): Promise<T> => (this.#context.trx === undefined ? retried(work) : work());
     try {
-      // In a transaction of the caller's, only the caller can start over.
-      return await (this.#context.trx === undefined ? retried(work) : work());
+      return await attempted().catch((error: unknown) => {
+        if (!needsDestroyedKey(error)) throw error;
+        return attempted(); // what it had read may have been moved to another key
+      });
     } catch (thrown) {
       const error = databaseError(thrown, call.action);
       if (isRefusal(error)) await this.#refuse(call, error);

@@ -22,13 +22,9 @@ export async function listVersions(
   at: Located,
   { limit, after }: Keyset,
 ): Promise<{ readonly secret: SecretRow; readonly versions: readonly SecretVersionInfo[] }> {
-  const secret = await requireLiving(scope, db, at);
-  const own = (): Knex.QueryBuilder =>
-    db(scope.tables.versions).where({ tenant_id: scope.tenantId, secret_id: secret.id });
-  // The pointer never goes back: a whole older row was put in its place.
-  const newer: unknown = await own().where('version', '>', secret.current_version).first('version');
-  if (asRow(newer) !== undefined) throw edited(scope, secret);
-  const query = own()
+  const secret = await unmovedSecret(scope, db, at);
+  const query = versionsOf(scope, db, secret)
+    .where('version', '<=', secret.current_version)
     .orderBy('version', 'desc')
     .limit(limit + 1);
   if (after !== undefined) query.where('version', '<', Number(after));
@@ -41,4 +37,25 @@ export async function listVersions(
     current: row.version === secret.current_version,
   }));
   return { secret, versions };
+}
+
+/**
+ * The living secret, with no version above its current one: the pointer never goes back, so there is one only where a
+ * whole older row was put in its place, or where a save came in between, which has moved the pointer.
+ */
+async function unmovedSecret(scope: Scope, db: Knex, at: Located): Promise<SecretRow> {
+  let secret = await requireLiving(scope, db, at);
+  for (;;) {
+    const newer: unknown = await versionsOf(scope, db, secret)
+      .where('version', '>', secret.current_version)
+      .first('version');
+    if (asRow(newer) === undefined) return secret;
+    const again = await requireLiving(scope, db, { id: secret.id });
+    if (again.current_version <= secret.current_version) throw edited(scope, secret);
+    secret = again;
+  }
+}
+
+function versionsOf(scope: Scope, db: Knex, secret: SecretRow): Knex.QueryBuilder {
+  return db(scope.tables.versions).where({ tenant_id: scope.tenantId, secret_id: secret.id });
 }

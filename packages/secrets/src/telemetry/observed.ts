@@ -35,18 +35,16 @@ async function within<T>(span: TelemetrySpan, work: () => Promise<T>): Promise<T
     running ??= work();
     return running;
   };
-  try {
-    await span.run(once);
-  } catch {
-    // the operation's own error is thrown below
-  }
+  // What it returns is not waited for: it may fail, or never end.
+  quietly(() => void Promise.resolve(span.run(once)).catch(() => undefined));
   return await once();
 }
 
-function quietly<T>(tell: () => T): T | undefined {
+/** What `tell` returns, if it does: an operation does not fail because it could not be measured. */
+export function quietly<T>(tell: () => T): T | undefined {
   try {
     return tell();
   } catch {
-    return undefined; // an operation does not fail because it could not be measured
+    return undefined;
   }
 }

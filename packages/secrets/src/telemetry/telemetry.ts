@@ -12,7 +12,7 @@ export interface TelemetryOperation {
 
 /** One operation that is being measured. */
 export interface TelemetrySpan {
-  /** Calls `work` once, as what it does belongs to the operation, and returns what that returns. */
+  /** Calls `work` at once and once, as what it does belongs to the operation, and returns what that returns. */
   run<T>(work: () => Promise<T>): Promise<T>;
   /** The operation has ended, with this error if it failed. */
   end(error: KeywrightError | undefined): void;

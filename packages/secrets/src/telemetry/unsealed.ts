@@ -3,22 +3,24 @@ import type { StoreCore } from '../core.ts';
 import { asRow } from '../internal/rows.ts';
 import { type Timestamp, toMillis } from '../internal/time.ts';
 import type { Tables } from '../tables.ts';
+import { quietly } from './observed.ts';
 import type { UnsealedRows } from './telemetry.ts';
 
 const COUNT_UP_TO = 100_000;
 
 /** Lets the telemetry of a store ask it now and then. Returns what ends that. */
 export function observeStore({ options, connections, tables, ready }: StoreCore): (() => void) | undefined {
-  try {
-    return options.telemetry?.observe({
-      unsealed: async () => {
-        await ready(undefined);
-        return await unsealedRows(connections, tables);
-      },
-    });
-  } catch {
-    return undefined; // a store is not refused because it cannot be measured
-  }
+  const { telemetry } = options;
+  if (telemetry === undefined) return undefined;
+  const gauges = {
+    unsealed: async () => {
+      await ready(undefined);
+      return await unsealedRows(connections, tables);
+    },
+  };
+  // A store is neither refused nor kept open because it cannot be measured.
+  const end = quietly(() => telemetry.observe(gauges));
+  return end && (() => quietly(end));
 }
 
 /** How much of the audit log waits for its sealer; both questions are answered by the index of those rows. */

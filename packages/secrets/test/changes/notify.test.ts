@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -6,7 +7,7 @@ import { createSecretStore, type SecretStore } from '@keywright/secrets';
 import { pgBouncerProgram, startPgBouncer } from '@keywright/testkit';
 import { describeEachEngine } from '@keywright/testkit/engines';
 import createKnex, { type Knex } from 'knex';
-import { afterEach, beforeEach, expect, it, onTestFinished } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it, onTestFinished } from 'vitest';
 import { type Fixture, openFixture } from '../support.ts';
 import { summary, take } from './support.ts';
 
@@ -15,6 +16,7 @@ const LISTENERS =
 
 describeEachEngine('notifications of changes', (engine) => {
   let fixture: Fixture;
+  let tenantId: string;
   const knexes: Knex[] = [];
   const stores: SecretStore[] = [];
   const lines: string[] = [];
@@ -59,15 +61,19 @@ describeEachEngine('notifications of changes', (engine) => {
     return;
   }
 
-  beforeEach(async () => {
+  beforeAll(async () => {
     fixture = await openFixture(engine, { changeFeed: true });
     await fixture.store.ready();
+  });
+  afterAll(async () => await fixture?.close());
+  beforeEach(() => {
+    tenantId = randomUUID();
     lines.length = 0;
   });
   afterEach(async () => {
     await Promise.all(stores.splice(0).map((store) => store.close()));
     await Promise.all(knexes.splice(0).map((knex) => knex.destroy()));
-    await fixture?.close();
+    await until(0);
   });
 
   it('wake a watch of another process long before its next poll', async () => {
@@ -76,10 +82,10 @@ describeEachEngine('notifications of changes', (engine) => {
     await watch.start();
     await until(1);
     await sleep(50); // past the poll that listening itself asks for
-    await writer.tenant('t', { actor: 'x' }).save('a', 'x');
+    await writer.tenant(tenantId, { actor: 'x' }).save('a', 'x');
     expect((await take(watch, 1)).map(summary)).toEqual(['save a 1']);
     await fixture.knex.transaction(async (trx) => {
-      await writer.tenant('t', { actor: 'x', trx }).save('a', 'y');
+      await writer.tenant(tenantId, { actor: 'x', trx }).save('a', 'y');
     });
     expect((await take(watch, 1)).map(summary)).toEqual(['save a 2']);
   });
@@ -91,7 +97,7 @@ describeEachEngine('notifications of changes', (engine) => {
     await until(1);
     const queries: string[] = [];
     for (const knex of knexes) knex.on('query', ({ sql }: { sql: string }) => queries.push(sql));
-    const tenant = writer.tenant('t', { actor: 'x' });
+    const tenant = writer.tenant(tenantId, { actor: 'x' });
     const before = performance.now();
     for (let count = 0; count < 60; count++) await tenant.save(`n${count}`, 'x');
     const polls = queries.filter((sql) => sql.includes('pg_current_snapshot()')).length;
@@ -108,14 +114,14 @@ describeEachEngine('notifications of changes', (engine) => {
     await until(1);
     const [listener] = await listeners();
     await fixture.knex.raw('select pg_terminate_backend(?)', [listener?.pid ?? 0]);
-    await writer.tenant('t', { actor: 'x' }).save('unheard', 'x');
+    await writer.tenant(tenantId, { actor: 'x' }).save('unheard', 'x');
     expect((await take(watch, 1)).map(summary)).toEqual(['save unheard 1']);
     await until(2); // the writer's, and the reader's new one
     expect(lines.filter((line) => line.startsWith('The connection of listen was lost'))).toHaveLength(1);
     await sleep(50);
     const patient = reader.watch({ pollMs: 3_600_000 });
     await patient.start();
-    await writer.tenant('t', { actor: 'x' }).save('heard', 'x');
+    await writer.tenant(tenantId, { actor: 'x' }).save('heard', 'x');
     expect((await take(patient, 1)).map(summary)).toEqual(['save heard 1']);
   });
 
@@ -123,7 +129,7 @@ describeEachEngine('notifications of changes', (engine) => {
     const store = processOf('postgres://user:canary-password@127.0.0.1:1/none');
     const watch = store.watch({ pollMs: 50 });
     await watch.start();
-    await store.tenant('t', { actor: 'x' }).save('a', 'x');
+    await store.tenant(tenantId, { actor: 'x' }).save('a', 'x');
     expect((await take(watch, 1)).map(summary)).toEqual(['save a 1']);
     await sleep(100);
     expect(lines.some((line) => line.startsWith('The connection of listen was lost: ERR_SECRETS_DATABASE'))).toBe(true);
@@ -132,7 +138,7 @@ describeEachEngine('notifications of changes', (engine) => {
 
   it('are not tried for more often than is polite while nobody can connect, however much is written', async () => {
     const url = await impostor((socket) => socket.destroy());
-    const tenant = processOf(url.href).tenant('t', { actor: 'x' });
+    const tenant = processOf(url.href).tenant(tenantId, { actor: 'x' });
     for (let count = 0; count < 20; count++) {
       await tenant.save('a', 'x');
       await sleep(20);
@@ -171,7 +177,7 @@ describeEachEngine('notifications of changes', (engine) => {
       const store = processOf(bouncer.url);
       const watch = store.watch({ pollMs: 50 });
       await watch.start();
-      await store.tenant('t', { actor: 'x' }).save('a', 'x');
+      await store.tenant(tenantId, { actor: 'x' }).save('a', 'x');
       expect((await take(watch, 1)).map(summary)).toEqual(['save a 1']);
       const deadline = Date.now() + 5_000;
       while (!lines.some((line) => line.includes('pooler')) && Date.now() < deadline) await sleep(20);

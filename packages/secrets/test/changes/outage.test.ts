@@ -3,7 +3,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { createSecretStore, type SecretStore } from '@keywright/secrets';
 import { describeEachEngine } from '@keywright/testkit/engines';
 import createKnex, { type Knex } from 'knex';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { type Fixture, openFixture, rejection } from '../support.ts';
 import { queriesDuring, summary, take } from './support.ts';
 
@@ -70,9 +70,12 @@ describeEachEngine('watching changes while the database is away', (engine) => {
     return;
   }
 
-  beforeEach(async () => {
+  beforeAll(async () => {
     fixture = await openFixture(engine, { changeFeed: true });
     await fixture.store.ready();
+  });
+  afterAll(async () => await fixture?.close());
+  beforeEach(async () => {
     const url = new URL(fixture.url);
     cable = new Cable({ host: url.hostname, port: Number(url.port) });
     url.host = `127.0.0.1:${await cable.mend()}`;
@@ -90,7 +93,6 @@ describeEachEngine('watching changes while the database is away', (engine) => {
     await store?.close();
     await knex?.destroy();
     await cable?.cut();
-    await fixture?.close();
   });
 
   it('says gap once, tries again, and tells what was committed meanwhile', async () => {

@@ -229,6 +229,7 @@ describeEachEngine('watching changes', (engine) => {
     ['signal', { signal: {} }],
     ['from', { from: 'yesterday' }],
     ['from', { from: Buffer.from('["1:2:;drop"]').toString('base64url') }],
+    ['from', { from: Buffer.from('["1:99999999999999999999:"]').toString('base64url') }],
     ['from', { from: Buffer.from('[-1]').toString('base64url') }],
     ['from', { from: 7 }],
   ])('refuses %s of %j', (argument, options) => {

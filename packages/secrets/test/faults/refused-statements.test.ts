@@ -3,7 +3,7 @@ import type { TenantSecrets } from '@keywright/secrets';
 import { describeEachEngine, type TestDatabase } from '@keywright/testkit/engines';
 import type { Knex } from 'knex';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { auditRows, rejection } from '../support.ts';
+import { auditRows, rejection, untilWaiting } from '../support.ts';
 import { expectFault, expectInStep, expectKept, type Faulty, openFaulty } from './support.ts';
 
 const TABLES = ['secrets', 'secret_versions', 'secret_audit_log'];
@@ -220,14 +220,3 @@ describeEachEngine(
   },
   { engines: 'postgres18' },
 );
-
-async function untilWaiting(knex: Knex): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
-    const { rows } = await knex.raw(
-      'select 1 from pg_locks l join pg_database d on d.oid = l.database where not granted and datname = current_database()',
-    );
-    if (rows.length > 0) return;
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  throw new Error('nobody waits');
-}

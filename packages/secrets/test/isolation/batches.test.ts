@@ -1,5 +1,6 @@
 import { describeEachEngine } from '@keywright/testkit/engines';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { rejection } from '../support.ts';
 import { type IsolatedFixture, openIsolated } from './support.ts';
 
 const TENANTS = Array.from({ length: 9 }, (_, index) => `t${index}`);
@@ -64,7 +65,7 @@ describeEachEngine(
       }
     });
 
-    it('are one statement each, under each tenant: the function shows none what is of another', async () => {
+    it('are one statement each, under each tenant: none sees what is of another, and all fail together', async () => {
       const { rows: keys } = await fixture.admin.raw(
         "select tenant_id, id from secrets where name = 'key' and tenant_id in ('t1', 't2') order by 1",
       );
@@ -86,6 +87,27 @@ describeEachEngine(
       );
       expect(await call(['t2', 't2'], [one, two])).toEqual([{ n: 2, name: 'key' }]);
       expect(await call([], [])).toEqual([]);
+      // Whoever comes last is refused, after rows of the others were written.
+      const audit = (tenants: readonly string[]): string =>
+        `select secret_audit(array['${tenants.join("','")}'], array(select gen_random_uuid() from generate_series(1, 3)),
+           array[now(), now(), now()], array['x', 'x', 'x'], array['torn', 'torn', 'torn'], array[null, null, null]::uuid[],
+           array[null, null, null]::text[], array[null, null, null]::int[], array['success', 'success', 'neither'],
+           array['{}', '{}', '{}'], array[null, null, null]::bytea[], array[null, null, null]::bytea[],
+           array[null, null, null]::bytea[], array['x', 'x', 'x']::bytea[])`;
+      await fixture.app.transaction(async (trx) => {
+        await trx.raw("select set_config('keywright.tenant_id', 't3', true)");
+        for (const tenants of [
+          ['t1', 't1', 't2'],
+          ['t1', 't2', 't3'],
+          ['t1', 't1', 't1'],
+        ]) {
+          await trx.raw('savepoint mine');
+          expect(await rejection(trx.raw(audit(tenants)) as never)).toMatchObject({ code: '23514' });
+          await trx.raw('rollback to savepoint mine');
+          expect((await trx.raw("select current_setting('keywright.tenant_id') as t")).rows).toEqual([{ t: 't3' }]);
+        }
+      });
+      expect(await fixture.admin('secret_audit_log').where({ action: 'torn' })).toEqual([]);
       const { rows } = await fixture.app.raw("select coalesce(current_setting('keywright.tenant_id', true), '') as t");
       expect(rows).toEqual([{ t: '' }]);
     });

@@ -1,6 +1,6 @@
 import { disableRowSecuritySql, migrateSecretStore, rowSecuritySql } from '@keywright/secrets';
 import { describeEachEngine } from '@keywright/testkit/engines';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { postgres } from '../../src/dialects/postgres.ts';
 import { withOwnersRights } from '../../src/isolation/migrating.ts';
 import { createTables } from '../../src/tables.ts';
@@ -18,11 +18,11 @@ describeEachEngine('migrations under row-level security', (engine) => {
   }
   let fixture: IsolatedFixture;
 
-  beforeEach(async () => {
+  beforeAll(async () => {
     fixture = await openIsolated(engine);
     for (const tenantId of ['a', 'b']) await fixture.tenant(tenantId).save('key', 'x');
   });
-  afterEach(async () => {
+  afterAll(async () => {
     await fixture?.close();
   });
 
@@ -74,6 +74,9 @@ describeEachEngine('migrations under row-level security', (engine) => {
     expect(await rejection(rollbackSecretMigration({ knex, to: 'empty' }))).toMatchObject({
       code: 'ERR_SECRETS_DATA_LOSS',
     });
+    const { app: appRole, maintenance: maintenanceRole } = fixture.roles;
+    fixture.psql(rowSecuritySql({ appRole, maintenanceRole }), 'owner');
+    await fixture.open().ready();
   });
 
   it('that made a table without a policy are named by the self-test', async () => {

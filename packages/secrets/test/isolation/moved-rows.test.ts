@@ -100,9 +100,10 @@ describeEachEngine('what somebody with the database moved from one tenant to ano
 
       async function twoTenants(): Promise<readonly [string, string]> {
         const [a, b] = [`a-${++next}`, `b-${next}`];
-        await harness.fresh(a).save('extra', 'secret of a');
-        await harness.fresh(a).save('key', 'first of a');
-        await harness.fresh(a).save('key', 'value of a');
+        const owner = harness.fresh(a);
+        await owner.save('extra', 'secret of a');
+        await owner.save('key', 'first of a');
+        await owner.save('key', 'value of a');
         await harness.fresh(b).save('key', 'value of b');
         return [a, b];
       }

@@ -66,16 +66,19 @@ export async function openIsolated(engine: TestEngine, options: IsolatedOptions 
       stdio: 'pipe',
     });
   const schema = options.schema ?? 'public';
-  psql(`
+  const admin = connect(url());
+  await admin.raw(`
     create role ${roles.owner} login password '${password}';
     create role ${roles.app} login password '${password}';
     create role ${roles.maintenance} login password '${password}';
     create schema if not exists ${schema};
     alter schema ${schema} owner to ${roles.owner};`);
   const tables = { prefix: options.prefix, schema: options.schema };
-  await migrateSecretStore({ knex: connect(url('owner')), tables });
+  const knex = connect(url('owner'));
+  await migrateSecretStore({ knex, tables });
   if (options.secured !== false) {
-    psql(rowSecuritySql({ tables, appRole: roles.app, maintenanceRole: roles.maintenance }), 'owner');
+    const sql = rowSecuritySql({ tables, appRole: roles.app, maintenanceRole: roles.maintenance });
+    await knex.transaction((trx) => trx.raw(sql));
   }
   const app = connect(url('app'));
   const maintenance = connect(url('maintenance'));
@@ -87,7 +90,6 @@ export async function openIsolated(engine: TestEngine, options: IsolatedOptions 
     return store;
   };
   const store = open();
-  const admin = connect(url());
   return {
     engine: engine.name,
     roles,
@@ -113,7 +115,7 @@ export async function openIsolated(engine: TestEngine, options: IsolatedOptions 
   };
 }
 
-export const TENANT_TABLE_NAMES = [
+export const TENANT_TABLE_NAMES: readonly string[] = [
   'secret_tenant_keys',
   'secrets',
   'secret_versions',

@@ -102,6 +102,14 @@ const STRANGE: readonly [string, string, (bytes: string) => readonly string[]][]
     (bytes) => ['alter table secret_audit_log drop column mac', `alter table secret_audit_log add column mac ${bytes}`],
   ],
   ['an index is missing', 'secrets', () => ['drop index secrets_name']],
+  [
+    'an index lets two be active',
+    'secret_tenant_keys',
+    () => [
+      'drop index secret_tenant_keys_active',
+      "create index secret_tenant_keys_active on secret_tenant_keys (tenant_id) where status = 'active'",
+    ],
+  ],
   ['a table is missing', 'secret_root_keys', () => ['drop table secret_audit_log']],
   [
     'a primary key is missing',

@@ -1,7 +1,8 @@
 import { migrateSecretStore, rollbackSecretMigration, secretMigrationStatus } from '@keywright/secrets';
 import { describeEachEngine } from '@keywright/testkit/engines';
+import createKnex from 'knex';
 import { expect, it } from 'vitest';
-import { rejection } from '../support.ts';
+import { rejection, untilWaiting } from '../support.ts';
 import { startReplicas } from '../workers/replicas.ts';
 import { describeSchema, expectFrozenData, NAMES, openFrozen, openPlace } from './support.ts';
 
@@ -22,6 +23,7 @@ const TABLES = [
 /** What going back to 001-initial would lose: the table that is named, and how it gets there. */
 const LOSSES = [
   ['secrets', "update secrets set tags = '[1]'"],
+  ['secrets', "update secrets set created_by = 'whose first version was pruned'"],
   ['secret_audit_log', "update secret_audit_log set leaf_index = 0 where actor = 'ops' and action = 'root.rotate'"],
   [
     'secret_audit_checkpoints',
@@ -164,6 +166,23 @@ describeEachEngine(
         await replicas.stop();
       }
     });
+
+    if (engine.dialect === 'postgres') {
+      it('run again where the traffic of a service makes a deadlock with them', async () => {
+        const { knex, database, run } = await openFrozen(engine);
+        await run(`alter database "${new URL(database.url).pathname.slice(1)}" set deadlock_timeout = '400ms'`);
+        const migrator = createKnex(database.knexConfig);
+        const trx = await knex.transaction();
+        await trx.raw("set local deadlock_timeout = '10s'"); // it is not the one to give way
+        await trx.raw('lock table secret_audit_log in row exclusive mode');
+        const migrating = migrateSecretStore({ knex: migrator }); // has changed the secrets, waits for the log
+        await untilWaiting(knex);
+        await trx('secrets').select('id');
+        await trx.commit();
+        expect(await migrating).toMatchObject({ applied: NAMES });
+        await migrator.destroy();
+      });
+    }
 
     it('refuse a schema that is newer, in each direction', async () => {
       const { knex } = await openPlace(engine);

@@ -7,7 +7,7 @@ import { createTables, TABLE_NAMES, type TableName } from '../../src/tables.ts';
 import { NAMES, openPlace } from './support.ts';
 
 /** Indexes that come with a key. */
-const OF_A_KEY = /_pkey$|^sqlite_autoindex_/;
+const OF_A_KEY = /_pkey unique$|^sqlite_autoindex_/;
 
 describeEachEngine(
   'what the store takes for its own',

@@ -232,7 +232,9 @@ describeEachEngine('OpenTelemetry', (engine) => {
       };
       for (const telemetry of [
         { begin: broken, measure: broken, observe: broken },
-        { begin: () => ({ run: broken, end: broken }), measure: broken, observe: broken },
+        { begin: () => ({ run: broken, end: broken }), measure: broken, observe: () => broken },
+        { begin: () => ({ run: () => new Promise(() => {}), end: broken }), measure: broken, observe: () => 7 },
+        { begin: () => ({ run: () => Promise.reject(broken), end: broken }), measure: broken, observe: broken },
       ]) {
         const store = createSecretStore({ knex: fixture.knex, root: fixture.root, telemetry: telemetry as never });
         stores.push(store);
@@ -240,6 +242,7 @@ describeEachEngine('OpenTelemetry', (engine) => {
         const before = await tenant.save('a', 'x').then(({ version }) => version);
         expect((await tenant.save('a', 'y')).version).toBe(before + 1);
         expect((await rejection(tenant.get('nothing'))).code).toBe('ERR_SECRETS_NOT_FOUND');
+        await store.close();
       }
     });
 

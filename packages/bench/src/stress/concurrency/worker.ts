@@ -12,6 +12,7 @@ import { knexConfigOf } from './database.ts';
 import { type Done, lineOf, type Operation, type Outcome, type Sweep } from './operations.ts';
 import type { Order, Reply, WorkerSetup } from './protocol.ts';
 
+const MAX_LATE_MS = 20_000;
 const setup = JSON.parse(process.argv[2] ?? '') as WorkerSetup;
 const knex = createKnex(knexConfigOf(setup.url));
 const keyring = createKeyring({ keys: setup.keys, activeKid: setup.activeKid });
@@ -123,17 +124,24 @@ async function done(
 
 /** Rotates tenant keys and seals the log, now and then. */
 async function sweeps(until: number): Promise<void> {
+  const toEnd = new Set<Sweep['kind']>(['seal', 'rotateTenant']);
   for (let count = 0; ; count++) {
     await sleep(Math.min(Math.random() * 2 * setup.sweepEveryMs, Math.max(0, until - performance.now())));
-    if (performance.now() >= until) return;
+    const late = performance.now() - until;
+    // A short run on a busy machine still brings each to an end once.
+    if (late >= MAX_LATE_MS || (late >= 0 && toEnd.size === 0)) return;
     const tenant = pick(setup.tenants);
-    if (count % 2 === 0) await sweep('seal', undefined, () => store.audit.seal());
-    else await sweep('rotateTenant', tenant, () => store.rotateTenant(tenant, { actor: setup.name }));
+    const kind = count % 2 === 0 ? 'seal' : 'rotateTenant';
+    const rotate = (): Promise<unknown> => store.rotateTenant(tenant, { actor: setup.name });
+    const outcome = await sweep(kind, tenant, kind === 'seal' ? () => store.audit.seal() : rotate);
+    if (outcome.kind === 'done') toEnd.delete(kind);
   }
 }
 
-async function sweep(kind: Sweep['kind'], tenant: string | undefined, work: () => Promise<unknown>): Promise<void> {
-  await write({ kind, tenant, outcome: await outcomeOf(nothing(work)) });
+async function sweep(kind: Sweep['kind'], tenant: string | undefined, work: () => Promise<unknown>): Promise<Outcome> {
+  const outcome = await outcomeOf(nothing(work));
+  await write({ kind, tenant: kind === 'seal' ? undefined : tenant, outcome });
+  return outcome;
 }
 
 /** Work whose result says nothing. */

@@ -1,4 +1,5 @@
 import type { Knex } from 'knex';
+import { SecretsError } from '../../errors.ts';
 import { asRow } from '../../internal/rows.ts';
 import type { Tables } from '../../tables.ts';
 
@@ -10,7 +11,10 @@ export interface TreeState {
 
 const ROW = { id: 1 };
 
-/** The state of the tree; of an empty one where nothing was ever sealed. */
+/**
+ * The state of the tree; of an empty one where nothing was ever sealed.
+ * @throws SecretsError `ERR_SECRETS_AUDIT_TAMPERED` for one that no tree can be in
+ */
 export async function readTree(db: Knex, tables: Tables): Promise<TreeState> {
   return stateOf(await db(tables.auditTree).where(ROW).first('size', 'pruned'));
 }
@@ -32,5 +36,9 @@ export async function writeTree(trx: Knex, tables: Tables, state: TreeState): Pr
 
 function stateOf(found: unknown): TreeState {
   const row = asRow<{ size: number | string; pruned: number | string }>(found);
-  return { size: Number(row?.size ?? 0), pruned: Number(row?.pruned ?? 0) };
+  const [size, pruned] = [Number(row?.size ?? 0), Number(row?.pruned ?? 0)];
+  if (Number.isSafeInteger(size) && Number.isSafeInteger(pruned) && 0 <= pruned && pruned <= size) {
+    return { size, pruned };
+  }
+  throw new SecretsError('ERR_SECRETS_AUDIT_TAMPERED', { context: { table: 'tree' } });
 }

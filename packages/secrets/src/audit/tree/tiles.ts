@@ -53,7 +53,12 @@ async function partialTile(db: Knex, tables: Tables, level: number, count: numbe
   return hashes.subarray(0, bytes);
 }
 
+/** What is not bytes, as SQLite may hold it, is no hashes. */
+export function hashesOf(stored: unknown): Uint8Array {
+  return stored instanceof Uint8Array ? stored : Buffer.alloc(0);
+}
+
 async function readTile(db: Knex, tables: Tables, level: number, tile: number): Promise<Uint8Array> {
   const row = asRow<{ hashes: Buffer }>(await db(tables.auditLeaves).where({ level, tile }).first('hashes'));
-  return row?.hashes ?? Buffer.alloc(0);
+  return hashesOf(row?.hashes);
 }

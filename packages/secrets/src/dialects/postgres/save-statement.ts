@@ -7,6 +7,9 @@ export const SETS = { auth_type: 1, description: 2, tags: 4, expires_at: 8, max_
 /** Another bit of `sets`: the caller has said which version it expects. */
 export const CONDITIONAL = 32;
 
+/** How long others are waited for, at most, who are making a secret of the same name. */
+const MAX_WAIT_MS = 100;
+
 // One element of each array per save.
 const PARAMETERS = [
   ['tenants', 'text[]'],
@@ -57,7 +60,9 @@ export const SAVE_PARAMETERS: readonly SaveParameter[] = PARAMETERS.map(([name])
  * One save that goes alone has a form of its own, which takes half the time of a batch of one.
  *
  * Rows are locked in the order that is asked for, which is the same for everybody, so that two of these do not wait for
- * each other. Each is looked up by itself, whatever the statistics say.
+ * each other. Nor do they wait for the transactions of others, who may take their time, and with them those who share the
+ * statement or come after it: what is locked counts as changed, and a name that somebody is about to take is waited for
+ * only so long that it fails with a lock timeout. Each is looked up by itself, whatever the statistics say.
  */
 export function saveStatement(tables: Tables, form: 'one' | 'many'): Statement {
   const parameters: readonly Typed[] =
@@ -74,7 +79,7 @@ export function saveStatement(tables: Tables, form: 'one' | 'many'): Statement {
   ), held as materialized (
     select a.n, k.one from asked as a cross join lateral (
       select 1 as one from ${quoted(tables.tenantKeys)} as k
-      where k.tenant_id = a.tenants and k.kek_id = a.keks and k.status = 'active' for key share
+      where k.tenant_id = a.tenants and k.kek_id = a.keks and k.status = 'active' for key share skip locked
     ) as k
   ), found as materialized (
     select a.n from asked as a join held as h on h.n = a.n cross join lateral (
@@ -82,7 +87,7 @@ export function saveStatement(tables: Tables, form: 'one' | 'many'): Statement {
       where s.tenant_id = a.tenants and s.id = a.ids and s.binding = a.was
         and (not s.cas_required or a.sets & ${CONDITIONAL} > 0)
         and (a.sets & ${SETS.max_versions} > 0 or s.max_versions is not distinct from a.max_version_counts)
-      for no key update
+      for no key update skip locked
     ) as s where a.was is not null
   ), changed as (
     update ${quoted(tables.secrets)} as s set current_version = a.versions, binding = a.bindings, updated_at = a.times,
@@ -99,6 +104,7 @@ export function saveStatement(tables: Tables, form: 'one' | 'many'): Statement {
       a.tag_lists::jsonb, a.versions, a.bindings, coalesce(a.cas, false), a.max_version_counts, a.expiries, a.times,
       a.actors, a.times
     from asked as a join held as h on h.n = a.n where a.was is null and (select count(*) from changed) >= 0
+      and (select set_config('lock_timeout', '${MAX_WAIT_MS}ms', true)) is not null
     on conflict (tenant_id, name) where not is_deleted do nothing returning id
   ), saved as materialized (
     select a.* from asked as a where a.n in (select n from changed)

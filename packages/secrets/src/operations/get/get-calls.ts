@@ -3,6 +3,7 @@ import { BATCH } from '../../internal/coalescer.ts';
 import { typed } from '../../internal/database-error.ts';
 import { retried } from '../../internal/retried.ts';
 import { throwIfAborted } from '../../keys/root-calls.ts';
+import { needsDestroyedKey } from '../../keys/tenant-keys.ts';
 import type { Located, SecretLocator } from '../../locator.ts';
 import type { Secret } from '../../secret.ts';
 import type { AuditedCalls, Call, CallContext } from '../audited.ts';
@@ -11,7 +12,7 @@ import type { Scope } from '../scope.ts';
 import type { FoundRow } from './found-row.ts';
 import type { SecretResult } from './get-many.ts';
 import { getSecret } from './get-secret.ts';
-import { openRow } from './open-row.ts';
+import { openRow, readAgain } from './open-row.ts';
 import type { Asked } from './secret-reader.ts';
 
 /** One secret that a caller wants. */
@@ -102,7 +103,11 @@ export class GetCalls {
   /** Decrypts what was found. Outside of callers' transactions it was audited when it was read. */
   async #open(wanted: Wanted, row: FoundRow, signal: AbortSignal | undefined): Promise<Secret> {
     const { trx } = this.#context;
-    const secret = await openRow(this.#scope, trx, row);
+    const secret = await openRow(this.#scope, trx, row).catch((error: unknown) => {
+      if (!needsDestroyedKey(error)) throw error;
+      // What was audited is this version, whatever key it is under.
+      return readAgain(this.#scope, trx, (db) => getSecret(this.#scope, db, { id: row.id }, row.version));
+    });
     if (trx !== undefined) await this.#succeeded(wanted, secret, signal);
     return secret;
   }

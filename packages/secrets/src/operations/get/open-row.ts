@@ -14,7 +14,7 @@ import type { FoundRow } from './found-row.ts';
  * @throws SecretsError `ERR_SECRETS_INTEGRITY`, `ERR_SECRETS_KEY_UNAVAILABLE`, and as a root key does that is asked
  */
 export async function openRow(scope: Scope, trx: Knex.Transaction | undefined, row: FoundRow): Promise<Secret> {
-  const { connections, tenantId } = scope;
+  const { connections } = scope;
   const kek = scope.tenantKeys.recall(connections.raw(trx), row) ?? (await unwrapKek(scope, trx, row));
   if (bindingKekId(row.binding) !== kek.activeKid) {
     // An old version, under an earlier key than the pointers.
@@ -34,7 +34,7 @@ async function unwrapKek(scope: Scope, trx: Knex.Transaction | undefined, row: F
 }
 
 /** The row was audited when it was read: of what the database undoes, only this is done again. */
-async function readAgain<T>(
+export async function readAgain<T>(
   { connections, tenantId }: Scope,
   trx: Knex.Transaction | undefined,
   work: (db: Knex) => Promise<T>,

@@ -13,6 +13,8 @@ import type { Telemetry } from '../../telemetry/telemetry.ts';
 import { answerOf, type FoundRow } from './found-row.ts';
 
 const IN_FLIGHT = 2;
+// Below it, what a statement costs by itself outweighs what is gained by working on two at once.
+const DIVIDE_DOWN_TO = 16;
 
 /** A secret that somebody asks for. */
 export interface Asked {
@@ -57,7 +59,7 @@ export class SecretReader {
     }
     this.#gets = new Coalescer<Asked, FoundRow | undefined>({
       inFlight: IN_FLIGHT,
-      groupOf: () => '',
+      divideDownTo: DIVIDE_DOWN_TO,
       orderOf: connections.isolated ? ({ tenantId }) => tenantId : undefined,
       send: (asked) => {
         measured(parts.telemetry, 'batch.size', asked.length);

@@ -27,6 +27,7 @@ export class SecretWriter {
   readonly available: boolean;
   readonly #states: Coalescer<Named, SaveState>;
   readonly #saves: Coalescer<NewSave, boolean>;
+  readonly #isLockTimeout: (error: unknown) => boolean;
 
   constructor({ connections, tables, preparedStatements }: SecretWriterParts) {
     const { statements } = connections.dialect;
@@ -37,22 +38,21 @@ export class SecretWriter {
     const one = connections.isolated
       ? undefined
       : statements && prepare(statements.save(tables, 'one'), tables, options);
-    const groupOf = (): string => '';
+    const { isLockTimeout } = connections.dialect;
     const orderOf = connections.isolated ? ({ tenantId }: { readonly tenantId: string }) => tenantId : undefined;
     this.available = statements !== undefined;
+    this.#isLockTimeout = isLockTimeout;
     this.#states = new Coalescer<Named, SaveState>({
       inFlight: IN_FLIGHT,
-      groupOf,
       orderOf,
       send: (asked) => readStates(connections, state, asked),
       mayRetry: wasRefused,
     });
     this.#saves = new Coalescer<NewSave, boolean>({
       inFlight: IN_FLIGHT,
-      groupOf,
       orderOf,
       send: (saves) => writeSaves(connections, { one, many }, saves),
-      mayRetry: wasRefused,
+      mayRetry: (error) => wasRefused(error) || isLockTimeout(error),
     });
   }
 
@@ -60,9 +60,14 @@ export class SecretWriter {
     return await this.#states.run(asked);
   }
 
-  /** Whether it was written: the secret may have been made or changed since it was looked at. */
+  /** Whether it was written: the secret may have been made or changed since it was looked at, or be locked by others. */
   async save(save: NewSave): Promise<boolean> {
-    return await this.#saves.run(save);
+    try {
+      return await this.#saves.run(save);
+    } catch (error) {
+      if (this.#isLockTimeout(error)) return false;
+      throw error;
+    }
   }
 }
 
