@@ -46,6 +46,7 @@ const EXPECTED: Readonly<Record<string, readonly (string | Readonly<Record<Engin
   'audit list': [AUDIT],
   'audit list, next page': [AUDIT],
   seal: ['secret_audit_log_unsealed'],
+  verify: ['secret_audit_log_records', 'secret_audit_log_leaf', 'secret_audit_log_unsealed'],
   'rotation of a tenant key': ['secret_versions_kek', ID],
   'rotation of the root key': [KEY],
 };

@@ -21,7 +21,19 @@ export interface Fixture {
 }
 
 // those that refer to others first
-const TABLES = ['secret_versions', 'secrets', 'secret_tenant_keys', 'secret_root_keys', 'secret_audit_log'];
+const TABLES = [
+  'secret_versions',
+  'secrets',
+  'secret_tenant_keys',
+  'secret_root_keys',
+  'secret_audit_log',
+  'secret_audit_tree',
+  'secret_audit_leaves',
+  'secret_audit_checkpoints',
+  'secret_audit_sinks',
+  'secret_changes',
+  'secret_leases',
+];
 
 export async function openFixture(engine: TestEngine, options: Partial<SecretStoreOptions> = {}): Promise<Fixture> {
   const fixture = await openUnmigrated(engine, options);

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import type { Connections } from '../connections.ts';
 import { type PreparedText, prepare, send } from '../dialects/statement.ts';
@@ -48,8 +49,13 @@ export class AuditWriter {
   #coalescer(place: Place): Coalescer<NewAuditRow, undefined> {
     const { connections, tables } = this.#parts;
     const write = async (db: Knex, rows: readonly NewAuditRow[]): Promise<void> => {
-      if (this.#prepared === undefined) await db(tables.auditLog).insert(rows);
-      else await send(db, this.#prepared, valuesOf(rows));
+      if (this.#prepared !== undefined) {
+        await send(db, this.#prepared, valuesOf(rows));
+        return;
+      }
+      // A database in this process answers at once: a loop of reads would leave no turn to timers and to other work.
+      await nextTurn();
+      await db(tables.auditLog).insert(rows);
     };
     return new Coalescer<NewAuditRow, undefined>({
       // Of the two connections beside callers' transactions one is enough: more rows share a statement and a commit.

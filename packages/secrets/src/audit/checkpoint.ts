@@ -38,6 +38,6 @@ export function openCheckpoint(note: string, keys: readonly NoteKey[]): OpenedCh
     root?.byteLength === HASH_BYTES &&
     extensions.every((line) => line !== '');
   if (!wellFormed || root === undefined) return { valid: false, reason: 'malformed' };
-  if (origin !== opened.key.name) return { valid: false, reason: 'unknown-key' };
+  if (!opened.keys.some(({ name }) => name === origin)) return { valid: false, reason: 'unknown-key' };
   return { valid: true, checkpoint: { origin, treeSize, rootHash, note }, root };
 }

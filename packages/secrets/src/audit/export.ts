@@ -5,7 +5,7 @@ import { lastCheckpoint } from './checkpoints.ts';
 import type { AuditEnvironment } from './environment.ts';
 import { exportRow } from './export-row.ts';
 import { EXPORT_FORMAT, type ExportHeader } from './offline-export.ts';
-import { PendingRedactions } from './pending-redactions.ts';
+import { RECORDS } from './records.ts';
 import { AUDIT_COLUMNS, type AuditRow } from './row.ts';
 import { orTampered } from './tampered.ts';
 import { frontierOf } from './tree/nodes.ts';
@@ -53,27 +53,35 @@ export async function* exportLog(
     frontier: frontier.map((hash) => Buffer.from(hash).toString('base64')),
   };
   yield `${JSON.stringify(header)}\n`;
-  const pending = new PendingRedactions();
   let next = from;
   for (let round = 1; ; round++) {
     const last = await lastCheckpoint(env);
     const end = last?.checkpoint.treeSize ?? 0;
     while (next < end) {
       if (signal?.aborted === true) throw new SecretsError('ERR_SECRETS_ABORTED');
-      const rows = await rowsFrom(env, next, Math.min(end, next + BATCH));
-      for (const row of rows) {
-        pending.add(row);
-        yield `${JSON.stringify(exportRow(row))}\n`;
+      const to = Math.min(end, next + BATCH);
+      const rows = await rowsFrom(env, next, to);
+      // Nobody could tell what was pruned meanwhile from what somebody took out.
+      if (rows.length < to - next && (await readTree(env.knex, env.tables)).pruned > next) {
+        throw new SecretsError('ERR_SECRETS_DATABASE', { context: { leafIndex: next }, retryable: true });
       }
-      next = Math.min(end, next + BATCH);
+      for (const row of rows) yield `${JSON.stringify(exportRow(row))}\n`;
+      next = to;
     }
     // What was erased while the rows were read is told of by a row that is to be in the export too.
-    if (last === undefined || round === MAX_ROUNDS || !pending.any()) {
+    if (last === undefined || round === MAX_ROUNDS || !(await hasRecords(env, end))) {
       if (last !== undefined) yield `${JSON.stringify({ checkpoint: last.checkpoint.note })}\n`;
       return;
     }
     await seal();
   }
+}
+
+/** Whether something was erased or pruned that no row before this leaf tells of. */
+async function hasRecords({ knex, tables }: AuditEnvironment, end: number): Promise<boolean> {
+  const query = knex(tables.auditLog).whereRaw(RECORDS);
+  query.where((later) => later.whereNull('leaf_index').orWhere('leaf_index', '>=', end));
+  return (await query.first('id')) !== undefined;
 }
 
 async function rowsFrom({ knex, tables }: AuditEnvironment, from: number, to: number): Promise<readonly AuditRow[]> {

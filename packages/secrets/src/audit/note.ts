@@ -9,9 +9,9 @@ export interface NoteKey {
   readonly publicKey: KeyObject;
 }
 
-/** What a note says, where a known key has signed it; else why it is not to be looked at. */
+/** What a note says, and which of the known keys have signed it; else why it is not to be looked at. */
 export type OpenedNote =
-  | { readonly valid: true; readonly text: string; readonly key: NoteKey }
+  | { readonly valid: true; readonly text: string; readonly keys: readonly NoteKey[] }
   | { readonly valid: false; readonly reason: 'malformed' | 'unknown-key' | 'signature' };
 
 const ED25519 = 1;
@@ -66,6 +66,7 @@ export function openNote(note: string, keys: readonly NoteKey[]): OpenedNote {
   const parsed = parseNote(note);
   if (parsed === undefined) return { valid: false, reason: 'malformed' };
   const message = Buffer.from(parsed.text);
+  const signers: NoteKey[] = [];
   for (const { name, signed } of parsed.signatures) {
     const id = signed.subarray(0, ID_BYTES).toString('hex');
     const key = keys.find((known) => known.name === name && known.id === id);
@@ -75,9 +76,11 @@ export function openNote(note: string, keys: readonly NoteKey[]): OpenedNote {
     if (signature.byteLength !== SIGNATURE_BYTES || !verify(null, message, key.publicKey, signature)) {
       return { valid: false, reason: 'signature' };
     }
-    return { valid: true, text: parsed.text, key };
+    signers.push(key);
   }
-  return { valid: false, reason: 'unknown-key' };
+  return signers.length === 0
+    ? { valid: false, reason: 'unknown-key' }
+    : { valid: true, text: parsed.text, keys: signers };
 }
 
 interface ParsedNote {

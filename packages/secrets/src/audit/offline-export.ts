@@ -1,7 +1,7 @@
 import { SecretsError } from '../errors.ts';
 import { leafHash, payloadMatches } from './canonical.ts';
 import { type AuditCheckpoint, type OpenedCheckpoint, openCheckpoint } from './checkpoint.ts';
-import { importRow, isCount } from './export-row.ts';
+import { type AuditExportRow, exportRow, importRow, isCount } from './export-row.ts';
 import { type AuditDamage, Findings } from './finding.ts';
 import { decodeBase64, type NoteKey } from './note.ts';
 import { noteKeys, type VerifierKeys } from './offline-proof.ts';
@@ -50,7 +50,7 @@ export type AuditExportVerification = {
  * Verifies an export by the public key alone: every row, their order, that none is missing from the first to the last, and
  * that the signer has signed exactly these.
  *
- * @param lines of the export, with or without their newlines
+ * @param lines of the export, with or without their newlines, else as they were written
  * @throws SecretsError `ERR_SECRETS_INVALID_ARGUMENT` for options that are not usable
  *
  * @example
@@ -72,7 +72,7 @@ export async function verifyAuditExport(
   options: VerifyExportOptions,
 ): Promise<AuditExportVerification> {
   const check = new ExportCheck(noteKeys(options.verifierKey), options);
-  for await (const line of lines) check.line(line.endsWith('\n') ? line.slice(0, -1) : line);
+  for await (const line of lines) check.line(line);
   return check.end();
 }
 
@@ -105,9 +105,9 @@ class ExportCheck {
     const given = parse(text);
     if (this.#ended)
       this.#malformed(); // nothing follows the checkpoint
-    else if (this.#header === undefined) this.#begin(given);
-    else if (isCheckpoint(given)) this.#sign(given.checkpoint);
-    else this.#row(given);
+    else if (this.#header === undefined) this.#begin(given, text);
+    else if (isCheckpoint(given)) this.#sign(given.checkpoint, text);
+    else this.#row(given, text);
   }
 
   end(): AuditExportVerification {
@@ -130,9 +130,9 @@ class ExportCheck {
     };
   }
 
-  #begin(given: unknown): void {
+  #begin(given: unknown, text: string): void {
     const header = readHeader(given);
-    if (header === undefined) {
+    if (header === undefined || !isWritten(header.line, text)) {
       this.#malformed();
       return;
     }
@@ -141,10 +141,10 @@ class ExportCheck {
     this.#compareEarlier();
   }
 
-  #row(given: unknown): void {
+  #row(given: unknown, text: string): void {
     const row = importRow(given);
     const tree = this.#tree;
-    if (row === undefined || tree === undefined) {
+    if (row === undefined || tree === undefined || !isWritten(exportRow(row), text)) {
       this.#malformed();
       return;
     }
@@ -169,8 +169,9 @@ class ExportCheck {
       this.#findings.add({ reason: 'tree', treeSize: tree.size, line: this.#line });
   }
 
-  #sign(note: string): void {
+  #sign(note: string, text: string): void {
     this.#ended = true;
+    if (!isWritten({ checkpoint: note }, text)) this.#malformed();
     const opened = openCheckpoint(note, this.#keys);
     const size = this.#tree?.size ?? 0;
     const at = { treeSize: size, line: this.#line };
@@ -190,26 +191,38 @@ class ExportCheck {
   }
 }
 
-function parse(text: string): unknown {
+/** `undefined` for what is no JSON; a stream that nobody split into lines gives bytes. */
+function parse(text: unknown): unknown {
   try {
-    return JSON.parse(text);
+    return typeof text === 'string' ? JSON.parse(text) : undefined;
   } catch {
     return undefined;
   }
 }
 
+/**
+ * Whether a line is the one that is written for this. Members besides, or twice, would be read by a person and signed by
+ * nobody.
+ */
+function isWritten(line: ExportHeader | AuditExportRow | { readonly checkpoint: string }, text: string): boolean {
+  return JSON.stringify(line) === (text.endsWith('\n') ? text.slice(0, -1) : text);
+}
+
 /** A header whose frontier is one of its size. */
 interface ReadHeader {
+  readonly line: ExportHeader;
   readonly since: number;
   readonly frontier: readonly Uint8Array[];
 }
 
 function readHeader(given: unknown): ReadHeader | undefined {
   const { format, since, pruned, frontier } = (given ?? {}) as Partial<Record<keyof ExportHeader, unknown>>;
-  if (format !== EXPORT_FORMAT || !isCount(since) || !isCount(pruned) || !Array.isArray(frontier)) return undefined;
+  if (format !== EXPORT_FORMAT || !isCount(since) || !isCount(pruned) || pruned > since) return undefined;
+  if (!Array.isArray(frontier)) return undefined;
   const hashes = frontier.map(hash).filter((one) => one?.byteLength === HASH_BYTES);
   const whole = hashes.length === frontier.length && hashes.length === subtreeSizes(since).length;
-  return whole ? { since, frontier: hashes as Buffer[] } : undefined;
+  if (!whole) return undefined;
+  return { line: { format, since, pruned, frontier: frontier as string[] }, since, frontier: hashes as Buffer[] };
 }
 
 function isCheckpoint(given: unknown): given is { readonly checkpoint: string } {

@@ -13,10 +13,6 @@ export class PendingRedactions {
     this.#rows.push({ tenant_id, id, secret_id, at, leaf_index });
   }
 
-  any(): boolean {
-    return this.unexplained().length > 0;
-  }
-
   unexplained(): readonly Pick<AuditRow, 'tenant_id' | 'id' | 'leaf_index'>[] {
     this.#rows = this.#rows.filter((row) => !this.#redactions.explains(row));
     return this.#rows;

@@ -13,6 +13,9 @@ export interface LogRecords {
 
 const BATCH = 1_000;
 
+/** Which rows these are, as their index has it. */
+export const RECORDS = "action in ('audit.prune', 'audit.redact')";
+
 /** From the authentic `audit.redact` and `audit.prune` rows, sealed or not. */
 export async function readRecords(env: AuditEnvironment): Promise<LogRecords> {
   const redactions = new Redactions();
@@ -34,10 +37,7 @@ async function nextRecords(
   { knex, tables }: AuditEnvironment,
   after: Pick<AuditRow, 'tenant_id' | 'id'> | undefined,
 ): Promise<readonly AuditRow[]> {
-  const query = knex(tables.auditLog)
-    .whereRaw("action in ('audit.prune', 'audit.redact')") // as the index has it
-    .orderBy(['tenant_id', 'id'])
-    .limit(BATCH);
+  const query = knex(tables.auditLog).whereRaw(RECORDS).orderBy(['tenant_id', 'id']).limit(BATCH);
   if (after !== undefined) query.whereRaw('(tenant_id, id) > (?, ?)', [after.tenant_id, after.id]);
   return asRows<AuditRow>(await query.select(...AUDIT_COLUMNS));
 }

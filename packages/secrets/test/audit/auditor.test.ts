@@ -88,6 +88,16 @@ describeEachEngine('an auditor with the public key and an export', (engine) => {
     ['a line that is no row', () => exported.with(50, '[]'), 'malformed'],
     ['a leaf that is no number', () => edited(50, { leaf: '49' }), 'malformed'],
     ['a lone surrogate', () => edited(50, { actor: '\ud800' }), 'malformed'],
+    ['a member that nobody signed', () => edited(50, { approvedBy: 'x' }), 'malformed'],
+    [
+      'a member twice',
+      () => exported.with(50, exported[50]?.replace('"actor":', '"actor":"x","actor":') ?? ''),
+      'malformed',
+    ],
+    ['a header that says more', () => edited(0, { by: 'x' }), 'malformed'],
+    ['a header of another pruning', () => edited(0, { pruned: 9 }), 'malformed'],
+    ['a checkpoint line that says more', () => edited(exported.length - 1, { by: 'x' }), 'malformed'],
+    ['bytes for lines', () => exported.map((line) => Buffer.from(line) as never), 'malformed'],
     ['another checkpoint', () => edited(exported.length - 1, { checkpoint: 'x' }), 'checkpoint'],
   ])('refuses an export with %s', async (_what, change, reason) => {
     expect(await verify(change())).toMatchObject({ intact: false, firstBad: { reason } });
@@ -180,6 +190,16 @@ describeEachEngine('an auditor with the public key and an export', (engine) => {
         bad: 1,
         firstBad,
       });
+    });
+  });
+
+  it('is told of what was erased while it was exported', async () => {
+    await undone(fixture.knex, async () => {
+      const store = another(fixture);
+      const exporting = store.audit.export({ actor: 'auditor' });
+      const header = (await exporting.next()).value ?? '';
+      await store.audit.redact({ tenantId: 'globex', before: new Date(), actor: 'dpo' });
+      expect(await verify([header, ...(await lines(exporting))])).toMatchObject({ intact: true, redacted: 15 });
     });
   });
 

@@ -52,10 +52,12 @@ describe('a signed note', () => {
     const line = noteOf('x\n', other.signer.name, other.signer.publicKey, new Uint8Array(64)).split('\n').at(-2);
     const signed = NOTE.replace('— Peter', `${line}\n— Peter`);
     expect(openNote(signed, [key])).toMatchObject({ valid: true });
-    expect(openNote(signed, [key, parseVerifierKey(other.verifierKey, 'key')])).toEqual({
-      valid: false,
-      reason: 'signature',
-    });
+    for (const note of [signed, `${NOTE}${line}\n`]) {
+      expect(openNote(note, [key, parseVerifierKey(other.verifierKey, 'key')])).toEqual({
+        valid: false,
+        reason: 'signature',
+      });
+    }
   });
 
   it.each([
@@ -90,6 +92,16 @@ describe('a checkpoint', () => {
     expect((await openSignedCheckpoint(await signed(`example.com/audit\n1\n${root}\nextension\n`), key)).valid).toBe(
       true,
     );
+  });
+
+  it('may be signed by a witness before its own log', async () => {
+    const witness = generateAuditSigner('example.com/witness');
+    const text = `example.com/audit\n1\n${root}\n`;
+    const signature = await witness.signer.sign(Buffer.from(text), { signal: new AbortController().signal });
+    const line = noteOf(text, witness.signer.name, witness.signer.publicKey, signature).split('\n').at(-2);
+    const note = (await signed(text)).replace('\n\n', `\n\n${line}\n`);
+    expect(openSignedCheckpoint(note, [witness.verifierKey, key])).toMatchObject({ valid: true });
+    expect(openSignedCheckpoint(note, witness.verifierKey)).toEqual({ valid: false, reason: 'unknown-key' });
   });
 
   it.each([

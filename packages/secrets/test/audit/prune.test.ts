@@ -1,6 +1,7 @@
 import { verifyAuditExport, verifyInclusion } from '@keywright/secrets/audit';
 import { describeEachEngine } from '@keywright/testkit/engines';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { LeafCheck } from '../../src/audit/verify-leaves.ts';
 import { type Fixture, rejection } from '../support.ts';
 import { act, another, lines, openSealed, SIGNER, sealedRows, undone, VERIFIER_KEY } from './support.ts';
 
@@ -69,6 +70,30 @@ describeEachEngine('retention', (engine) => {
       expect(await another(fixture).audit.verify({ checkpoint: first.note })).toMatchObject({ intact: true });
       await fixture.knex('secret_audit_tree').update({ pruned: old + 1 });
       expect(await another(fixture).audit.verify()).toMatchObject({ intact: false, firstBad: { reason: 'pruned' } });
+    });
+  });
+
+  it('is not taken for damage by who verifies at that moment', async () => {
+    await undone(fixture.knex, async () => {
+      const run = vi.spyOn(LeafCheck.prototype, 'run');
+      run.mockImplementationOnce(async function (this: LeafCheck, ...args) {
+        await prune(399);
+        return await this.run(...args);
+      });
+      try {
+        expect(await another(fixture).audit.verify()).toMatchObject({ intact: true, pruned: old });
+      } finally {
+        run.mockRestore();
+      }
+    });
+  });
+
+  it('breaks off an export of what it removes', async () => {
+    await undone(fixture.knex, async () => {
+      const exporting = another(fixture).audit.export({ actor: 'auditor' });
+      await exporting.next();
+      await prune(399);
+      expect(await rejection(lines(exporting))).toMatchObject({ code: 'ERR_SECRETS_DATABASE', retryable: true });
     });
   });
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createKeyring } from '@keywright/envelope';
-import { generateAuditSigner, openSignedCheckpoint, verifierKey } from '@keywright/secrets/audit';
+import { type AuditSigner, generateAuditSigner, openSignedCheckpoint, verifierKey } from '@keywright/secrets/audit';
 import { describeEachEngine } from '@keywright/testkit/engines';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { type Fixture, openFixture, rejection } from '../support.ts';
@@ -213,6 +213,12 @@ describeEachEngine('sealing', (engine) => {
       async () => generateAuditSigner('x').signer.sign(Buffer.from('x'), { signal: AbortSignal.abort() }),
     ],
     ['no signature', async () => 'signed' as never],
+    [
+      'a signer that throws at once',
+      () => {
+        throw new Error('the KMS is down');
+      },
+    ],
   ])('takes no signature by %s', async (_what, sign) => {
     await undone(fixture.knex, async () => {
       await act(fixture.store, 'acme', 1);
@@ -239,6 +245,25 @@ describeEachEngine('sealing', (engine) => {
     });
   });
 
+  it('leaves nothing behind that fails later when it is ended', async () => {
+    await undone(fixture.knex, async () => {
+      const store = another(fixture);
+      await store.audit.seal();
+      const rejections: unknown[] = [];
+      const listen = (reason: unknown): void => void rejections.push(reason);
+      process.on('unhandledRejection', listen);
+      try {
+        await fixture.knex.schema.renameTable('secret_audit_log', 'gone');
+        await rejection(store.audit.seal({ signal: AbortSignal.abort() }));
+        await sleep(50);
+      } finally {
+        await fixture.knex.schema.renameTable('gone', 'secret_audit_log');
+        process.off('unhandledRejection', listen);
+      }
+      expect(rejections).toEqual([]);
+    });
+  });
+
   it('is done by one at a time; the others wait and find it done', async () => {
     await undone(fixture.knex, async () => {
       await act(fixture.store, 'acme', 40);
@@ -246,6 +271,31 @@ describeEachEngine('sealing', (engine) => {
       expect(results.map(({ sealed }) => sealed).toSorted((one, other) => one - other)).toEqual([0, 0, 0, 40]);
       expect(new Set(results.map(({ checkpoint }) => checkpoint?.note)).size).toBe(1);
       expect(await another(fixture).audit.verify()).toMatchObject({ intact: true, unsealed: 0 });
+    });
+  });
+
+  it('is given up by one whose lease was taken over while it waited for its signature', async () => {
+    await undone(fixture.knex, async () => {
+      await act(fixture.store, 'acme', 3);
+      const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
+      const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
+      const slow: AuditSigner = {
+        ...SIGNER,
+        sign: async (message, options) => {
+          ask();
+          await answered;
+          return await SIGNER.sign(message, options);
+        },
+      };
+      const first = rejection(another(fixture, slow).audit.seal());
+      await asked;
+      await fixture.knex('secret_leases').update({ expires_at: new Date(0) });
+      await act(fixture.store, 'acme', 2);
+      const { sealed, checkpoint } = await another(fixture).audit.seal();
+      answer();
+      expect(await first).toMatchObject({ code: 'ERR_SECRETS_LEASE_LOST' });
+      expect(sealed).toBe(2);
+      expect(await another(fixture).audit.verify()).toMatchObject({ intact: true, unsealed: 0, checkpoint });
     });
   });
 

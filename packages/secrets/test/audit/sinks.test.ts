@@ -111,6 +111,17 @@ describeEachEngine('a sink of the audit log', (engine) => {
     });
   });
 
+  it('that has more than there is says that the log was put back', async () => {
+    await undone(fixture.knex, async () => {
+      const store = withSinks({ siem: keeper().sink });
+      await store.audit.ship();
+      await fixture.knex('secret_audit_sinks').update({ next_leaf: 22 });
+      expect(await store.audit.ship()).toMatchObject([
+        { done: false, error: { code: 'ERR_SECRETS_AUDIT_TAMPERED', context: { leafIndex: 21 } } },
+      ]);
+    });
+  });
+
   it('is given the log by one process at a time', async () => {
     await undone(fixture.knex, async () => {
       const { sink, taken } = keeper();

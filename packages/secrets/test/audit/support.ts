@@ -19,11 +19,12 @@ export function another(fixture: Fixture, signer: AuditSigner = SIGNER): SecretS
 
 /** Writes `count` audit rows of a tenant, every other one with a request. */
 export async function act(store: SecretStore, tenantId: string, count: number): Promise<void> {
-  for (let index = 0; index < count; index++) {
+  const one = async (index: number): Promise<void> => {
     const request = { ip: `203.0.113.${index % 250}` };
     const options = index % 2 === 0 ? { actor: 'user:1', request } : { actor: 'user:2' };
     await store.tenant(tenantId, options).exists(`name ${index}`);
-  }
+  };
+  for (let index = 0; index < count; index++) await one(index);
 }
 
 const TABLES = [
@@ -36,14 +37,14 @@ const TABLES = [
 
 /** Runs `work`, then puts the whole log back as it was. */
 export async function undone<T>(knex: Knex, work: () => Promise<T>): Promise<T> {
-  const before = await Promise.all(TABLES.map(async (table) => (await knex(table)) as readonly object[]));
+  for (const table of TABLES) await knex.raw('create table ?? as select * from ??', [`undo_${table}`, table]);
   try {
     return await work();
   } finally {
-    for (const [index, table] of TABLES.entries()) {
+    for (const table of TABLES) {
       await knex(table).delete();
-      const rows = before[index] ?? [];
-      for (let at = 0; at < rows.length; at += 400) await knex(table).insert(rows.slice(at, at + 400));
+      await knex.raw('insert into ?? select * from ??', [table, `undo_${table}`]);
+      await knex.schema.dropTable(`undo_${table}`);
     }
   }
 }

@@ -1,6 +1,8 @@
 import { verifyAuditExport } from '@keywright/secrets/audit';
 import { describeEachEngine } from '@keywright/testkit/engines';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { leafHash } from '../../src/audit/canonical.ts';
+import type { AuditRow } from '../../src/audit/row.ts';
 import type { Fixture } from '../support.ts';
 import {
   act,
@@ -25,6 +27,7 @@ describeEachEngine('the sealed log', (engine) => {
     await act(fixture.store, 'acme', 200);
     await fixture.store.audit.seal();
     await act(fixture.store, 'globex', 120);
+    await fixture.store.tenant('acme', { actor: 'user:1', request: { ip: '203.0.113.7' } }).save('key', 'x');
     const sealing = await fixture.store.audit.seal();
     checkpoint = sealing.checkpoint?.note ?? '';
     rows = await sealedRows(fixture.knex);
@@ -226,6 +229,112 @@ describeEachEngine('the sealed log', (engine) => {
     }
   });
 
+  it.each<readonly [column: string, value: string | number]>([
+    ['size', -1],
+    ['size', 2 ** 60],
+    ['pruned', -1],
+    ['pruned', 2 ** 40],
+    ...(engine.name === 'sqlite'
+      ? ([
+          ['size', 'x'],
+          ['size', 1.5],
+          ['pruned', 'x'],
+        ] as const)
+      : []),
+  ])('shows a tree whose %s is %s, and does not sign on', async (column, value) => {
+    await undone(fixture.knex, async () => {
+      await fixture.knex('secret_audit_tree').update({ [column]: value });
+      expect(await verified()).toMatchObject({ intact: false, firstBad: { reason: 'tree' } });
+      for (const call of [
+        () => another(fixture).audit.seal(),
+        () => lines(another(fixture).audit.export({ actor: 'auditor' })),
+      ]) {
+        await expect(call()).rejects.toMatchObject({ code: 'ERR_SECRETS_AUDIT_TAMPERED' });
+      }
+    });
+  });
+
+  it('takes no longer over a tree that is said to be endless', async () => {
+    await undone(fixture.knex, async () => {
+      await fixture.knex('secret_audit_tree').update({ size: 2 ** 50 });
+      await fixture.knex('secret_audit_log').insert({ ...victim, tenant_id: 'far', leaf_index: 2 ** 49 });
+      const firstBad = { reason: 'missing', leafIndex: rows.length };
+      expect(await verified()).toMatchObject({ intact: false, firstBad, verified: { to: 2 ** 50 } });
+    });
+  });
+
+  it('seals nothing beside a row that has taken the next leaf by hand', async () => {
+    await undone(fixture.knex, async () => {
+      await fixture.knex('secret_audit_log').insert({ ...victim, tenant_id: 'first', leaf_index: rows.length });
+      await act(fixture.store, 'acme', 1);
+      await expect(another(fixture).audit.seal()).rejects.toMatchObject({
+        code: 'ERR_SECRETS_AUDIT_TAMPERED',
+        context: { leafIndex: rows.length },
+      });
+    });
+  });
+
+  it('prunes no row that was made to look old, whatever fits it', async () => {
+    await undone(fixture.knex, async () => {
+      await at(0).update({ at: new Date(0) });
+      const tile = fixture.knex('secret_audit_leaves').where({ level: 0, tile: 0 });
+      const { hashes } = (await tile.clone().first('hashes')) as { hashes: Buffer };
+      const edited = (await at(0).first()) as AuditRow;
+      await tile.update({ hashes: Buffer.concat([leafHash(edited), hashes.subarray(32)]) });
+      await expect(another(fixture).audit.prune({ actor: 'ops', retentionDays: 400 })).rejects.toMatchObject({
+        code: 'ERR_SECRETS_AUDIT_TAMPERED',
+      });
+      expect(await at(0)).toHaveLength(1);
+    });
+  });
+
+  it('tells an auditor of a forged row also where the row that names it was removed at once', async () => {
+    await undone(fixture.knex, async () => {
+      await act(fixture.store, 'acme', 1);
+      await fixture.knex('secret_audit_log').whereNull('leaf_index').update({ actor: 'framed' });
+      await withoutNaming(async () => {
+        expect(await another(fixture).audit.seal()).toMatchObject({ forged: 1 });
+      });
+      const exported = await lines(another(fixture).audit.export({ actor: 'auditor' }));
+      expect(await verifyAuditExport(exported, { verifierKey: VERIFIER_KEY })).toMatchObject({
+        intact: false,
+        firstBad: { reason: 'missing' },
+      });
+    });
+  });
+
+  if (engine.name === 'sqlite') {
+    it.each([
+      ...['tenant_id', 'id', 'at', 'actor', 'action', 'secret_id', 'secret_name', 'version', 'context'].map(
+        (column) => [column, 'blob'],
+      ),
+      ...['payload', 'salt', 'payload_hash', 'mac'].map((column) => [column, 'text']),
+      ...['payload', 'salt', 'payload_hash', 'mac'].map((column) => [column, 'integer']),
+    ])('shows a %s that was made %s, which no query would find any more', async (column, type) => {
+      await undone(fixture.knex, async () => {
+        const { leaf_index: leaf } = rows.find(({ action }) => action === 'secret.save') as SealedRow;
+        await at(leaf).update({ [column]: fixture.knex.raw(`cast(?? as ${type})`, [column]) });
+        const reason = column === 'payload' || column === 'salt' ? 'payload' : 'edited';
+        expect(await verified()).toMatchObject({ intact: false, firstBad: { reason, leafIndex: leaf } });
+        const exported = await lines(another(fixture).audit.export({ actor: 'auditor' }));
+        // the time is what was sealed, and is exported as that
+        const { intact } = await verifyAuditExport(exported, { verifierKey: VERIFIER_KEY });
+        expect(intact).toBe(column === 'at');
+        await another(fixture).tenant('acme', { actor: 'x' }).auditLog({ limit: 500 });
+        await at(leaf).update({ leaf_index: null });
+        expect(await verified()).toMatchObject({ intact: false });
+      });
+    });
+
+    it('shows a time that was made text, which is later than every other', async () => {
+      await undone(fixture.knex, async () => {
+        const [row] = await at(101);
+        await at(101).update({ at: new Date(row.at).toISOString() });
+        expect(await verified()).toMatchObject({ intact: false, firstBad: { reason: 'edited', leafIndex: 101 } });
+      });
+    });
+  }
+
   it.each([
     ['note', { note: 'example.com/audit\n1\nAAAA\n\n— example.com/audit AAAA\n' }],
     ['root hash', { root_hash: Buffer.alloc(32) }],
@@ -256,6 +365,27 @@ describeEachEngine('the sealed log', (engine) => {
       ]);
     });
   });
+
+  /** With a trigger that takes away what names forged rows. */
+  async function withoutNaming(work: () => Promise<void>): Promise<void> {
+    const postgres = [
+      'create or replace function hide() returns trigger language plpgsql as $$ begin return null; end $$',
+      `create trigger hide before insert on secret_audit_log for each row when (new.action = 'audit.seal')
+        execute function hide()`,
+    ];
+    const sqlite = [
+      `create trigger hide after insert on secret_audit_log when new.action = 'audit.seal'
+        begin delete from secret_audit_log where id = new.id; end`,
+    ];
+    for (const statement of engine.name === 'postgres' ? postgres : sqlite) await fixture.knex.raw(statement);
+    try {
+      await work();
+    } finally {
+      await fixture.knex.raw(
+        engine.name === 'postgres' ? 'drop trigger hide on secret_audit_log' : 'drop trigger hide',
+      );
+    }
+  }
 
   /** Everything that an attacker with the database can do: the tree as if it had been sealed so from the start. */
   async function reseal(): Promise<void> {
