@@ -14,7 +14,8 @@ const MESSAGES = {
   ERR_SECRETS_VERSION_DESTROYED: 'This version was destroyed: its value is gone. Read or roll back to another version.',
   ERR_SECRETS_VALUE_NOT_JSON:
     'The secret is not a JSON object, so there is nothing to merge into. Save a new value instead.',
-  ERR_SECRETS_EXPIRED: 'The secret has expired: it is not read, and takes a new value only with a new expiresAt. Save it with one, or purge it.',
+  ERR_SECRETS_EXPIRED:
+    'The secret has expired: it is not read, and takes a new value only with a new expiresAt. Save it with one, or purge it.',
   ERR_SECRETS_INTEGRITY:
     'The stored secret is not what was saved under this tenant, name and version: it was changed, moved or damaged. Compare the audit log and restore it from a backup.',
   ERR_SECRETS_KEY_UNAVAILABLE:
@@ -43,7 +44,8 @@ const MESSAGES = {
     'The signer of audit checkpoints did not answer in time, failed, or signed with another key than its public key. Look at its health; what was sealed is signed by the next seal().',
   ERR_SECRETS_SINK_FAILED:
     'A sink of the audit log failed or was too slow. Look at its health; it is given the same entries again.',
-  ERR_SECRETS_NOT_SEALED: 'No signed checkpoint covers this audit row yet. Call audit.seal(), or wait for the next one.',
+  ERR_SECRETS_NOT_SEALED:
+    'No signed checkpoint covers this audit row yet. Call audit.seal(), or wait for the next one.',
   ERR_SECRETS_AUDIT_TAMPERED:
     'The audit log is not what was sealed. Run verify() for the first bad row, and compare with an exported checkpoint.',
   ERR_SECRETS_RLS_INEFFECTIVE:

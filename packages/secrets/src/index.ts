@@ -10,7 +10,7 @@ export type { AuditPruning } from './audit/prune.ts';
 export type { AuditRedaction, RedactOptions } from './audit/redact.ts';
 export type { AuditSealing, SealOptions } from './audit/sealer.ts';
 export type { AuditShipment } from './audit/sinks.ts';
-export type { PruneOptions, StoreAudit } from './audit/store-audit.ts';
+export type { ForgetSinkOptions, PruneOptions, StoreAudit } from './audit/store-audit.ts';
 export type { AuditVerification, VerifiedRange, VerifyOptions } from './audit/verify.ts';
 export type { ReadCacheOptions } from './cache/options.ts';
 export type { ChangeKind, SecretChange, WatchEvent } from './changes/change.ts';
@@ -42,6 +42,7 @@ export type { RootRotation, RotateRootOptions } from './keys/rotate-root.ts';
 export type { RotateTenantOptions, TenantRotation } from './keys/rotate-tenant.ts';
 export type { ShreddedKey, ShredFacts, ShredReceipt } from './keys/shred-receipt.ts';
 export type { ShredTenantOptions } from './keys/shred-tenant.ts';
+export type { ColdKek } from './keys/tenant-keys.ts';
 export type { SecretLocator } from './locator.ts';
 export type { MigrationStatus } from './migrations/index.ts';
 export {

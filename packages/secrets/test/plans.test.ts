@@ -47,6 +47,9 @@ const EXPECTED: Readonly<Record<string, readonly (string | Readonly<Record<Engin
   'audit list, next page': [AUDIT],
   seal: ['secret_audit_log_unsealed'],
   verify: ['secret_audit_log_records', 'secret_audit_log_leaf', 'secret_audit_log_unsealed'],
+  export: ['secret_audit_log_records', 'secret_audit_log_leaf'],
+  prune: ['secret_audit_log_leaf'],
+  'redaction of rows': [AUDIT],
   'rotation of a tenant key': ['secret_versions_kek', ID],
   'rotation of the root key': [KEY],
 };

@@ -1,6 +1,7 @@
 /** What the store did. */
 export type AuditAction =
   | 'audit.export'
+  | 'audit.forget-sink'
   | 'audit.list'
   | 'audit.prune'
   | 'audit.redact'

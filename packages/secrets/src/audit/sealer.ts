@@ -123,7 +123,9 @@ async function sealBatch(env: AuditEnvironment, lease: Lease, { rows, leaves, fo
     const { size, pruned } = await lockTree(trx, env.tables);
     await numberLeaves(env, trx, rows, size);
     // With leaves of their own, so that nobody can remove them before they have one.
-    const naming = rowsNaming(env, forged).map((row, index) => ({ ...row, leaf_index: size + rows.length + index }));
+    const naming = rowsNaming(env, forged).map((row, index) =>
+      Object.assign(row, { leaf_index: size + rows.length + index }),
+    );
     if (naming.length > 0) await trx(env.tables.auditLog).insert(naming);
     const all = Buffer.concat([leaves, ...naming.map((row) => leafHash(row))]);
     await appendLeaves(trx, env.tables, size, all);

@@ -1,5 +1,6 @@
 import type { AuditSinkEntry } from '@keywright/envelope';
 import type { Knex } from 'knex';
+import { SYSTEM_TENANT } from '../arguments.ts';
 import { SecretsError } from '../errors.ts';
 import { databaseError } from '../internal/database-error.ts';
 import { type Lease, withLease } from '../internal/lease.ts';
@@ -58,8 +59,20 @@ export async function shipTo(
 }
 
 /** Ends the place of a sink that is gone for good, which keeps `prune()` from removing what it has not got. */
-export async function forgetSink({ knex, tables }: AuditEnvironment, name: string): Promise<boolean> {
-  return (await knex(tables.auditSinks).where({ name }).delete()) > 0;
+export async function forgetSink(env: AuditEnvironment, name: string, actor: string): Promise<boolean> {
+  const { knex, dialect, tables, audit } = env;
+  return await atomically(knex, dialect, tables, async (trx) => {
+    const forgotten = (await trx(tables.auditSinks).where({ name }).delete()) > 0;
+    // Nothing keeps its rows from being pruned any more.
+    await audit.record(trx, {
+      tenantId: SYSTEM_TENANT,
+      actor,
+      action: 'audit.forget-sink',
+      outcome: 'success',
+      context: { sink: name, known: forgotten ? 'yes' : 'no' },
+    });
+    return forgotten;
+  });
 }
 
 /** The next leaf of a sink. A new one starts with the first that is left. */

@@ -30,6 +30,11 @@ export interface PruneOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface ForgetSinkOptions {
+  /** Who lets go of it, for the audit row. */
+  readonly actor: string;
+}
+
 const LEASE_WAIT_MS = 30_000;
 const MIN_PERIOD_MS = 50;
 const FIRST_PAUSE_MS = 1_000;
@@ -239,9 +244,10 @@ export class StoreAudit {
    * Ends the place that is kept for a sink which is gone for good: `prune()` no longer waits for it. One of that name that
    * comes back gets the log from its start. Tells whether there was one.
    */
-  async forgetSink(name: string): Promise<boolean> {
+  async forgetSink(name: string, options: ForgetSinkOptions): Promise<boolean> {
     checkSinkName(name, 'name');
-    return await this.#run('audit.ship', undefined, (env) => forgetSink(env, name));
+    const actor = readOptions(options, 'options', (given) => checkText(given.actor, 'actor'));
+    return await this.#run('audit.forget-sink', actor, (env) => forgetSink(env, name, actor));
   }
 
   async #seal(options: SealOptions, waitMs: number): Promise<AuditSealing> {

@@ -47,6 +47,8 @@ describeEachEngine('an auditor with the public key and an export', (engine) => {
     return exported.with(line, JSON.stringify({ ...JSON.parse(exported[line] ?? ''), ...change }));
   };
 
+  const withRequest = (): number => exported.findIndex((line) => line.includes('"payload":"'));
+
   it('finds it intact: every row as it was stored, in order, up to a signed checkpoint', async () => {
     const rows = await sealedRows(fixture.knex);
     expect(exported).toHaveLength(rows.length + 2);
@@ -80,8 +82,8 @@ describeEachEngine('an auditor with the public key and an export', (engine) => {
     ['an actor changed', () => edited(50, { actor: 'x' }), 'tree'],
     ['a time changed', () => edited(50, { at: 1 }), 'tree'],
     ['a MAC changed', () => edited(50, { mac: '' }), 'tree'],
-    ['a request changed', () => edited(2, { payload: 'e30=' }), 'payload'],
-    ['a request gone', () => edited(2, { payload: null, salt: null }), 'redacted'],
+    ['a request changed', () => edited(withRequest(), { payload: 'e30=' }), 'payload'],
+    ['a request gone', () => edited(withRequest(), { payload: null, salt: null }), 'redacted'],
     ['another frontier', () => edited(0, { frontier: [Buffer.alloc(32).toString('base64')] }), 'malformed'],
     ['another start', () => edited(0, { since: 1 }), 'malformed'],
     ['a line that is no JSON', () => exported.with(50, 'x'), 'malformed'],

@@ -131,8 +131,13 @@ describeEachEngine('retention', (engine) => {
       expect(await store.audit.ship()).toMatchObject([{ name: 'siem', done: true }]);
       expect(await prune(399)).toMatchObject({ pruned: old });
       await fixture.knex('secret_audit_sinks').update({ next_leaf: 0 });
-      expect(await store.audit.forgetSink('siem')).toBe(true);
-      expect(await store.audit.forgetSink('siem')).toBe(false);
+      expect(await store.audit.forgetSink('siem', { actor: 'ops' })).toBe(true);
+      expect(await store.audit.forgetSink('siem', { actor: 'ops' })).toBe(false);
+      const told = await fixture.knex('secret_audit_log').where({ action: 'audit.forget-sink' }).orderBy('id');
+      expect(told.map(({ actor, context }) => [actor, context])).toEqual([
+        ['ops', '{"sink":"siem","known":"yes"}'],
+        ['ops', '{"sink":"siem","known":"no"}'],
+      ]);
     });
   });
 

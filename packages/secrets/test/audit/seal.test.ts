@@ -56,8 +56,8 @@ describeEachEngine('sealing', (engine) => {
   it('shows every edit and forgery of unsealed rows', async () => {
     await undone(fixture.knex, async () => {
       await act(fixture.store, 'acme', 2);
-      const [row] = await fixture.knex('secret_audit_log').whereNull('leaf_index').orderBy('id');
-      expect(row.payload).not.toBeNull();
+      const rows = await fixture.knex('secret_audit_log').whereNull('leaf_index').orderBy('id');
+      const row = rows.find(({ payload }) => payload !== null);
       const own = () => fixture.knex('secret_audit_log').where({ id: row.id });
       const changes = {
         at: new Date(0),
@@ -92,7 +92,7 @@ describeEachEngine('sealing', (engine) => {
       expect(await fixture.store.audit.verify()).toMatchObject({
         intact: true,
         unsealed: 2,
-        unsealedSince: new Date(row.at),
+        unsealedSince: new Date(rows[0].at),
       });
     });
   });

@@ -50,9 +50,10 @@ describeEachEngine('a sink of the audit log', (engine) => {
       expect(taken.map(({ leafIndex, id, tenantId }) => [leafIndex, id, tenantId])).toEqual(
         rows.map((row) => [row.leaf_index, row.id, row.tenant_id]),
       );
-      expect(taken[1]).toEqual({
-        leafIndex: 1,
-        id: rows[1]?.id,
+      const entry = taken.find(({ secretName }) => secretName === 'name 0');
+      expect(entry).toEqual({
+        leafIndex: entry?.leafIndex,
+        id: rows[entry?.leafIndex ?? 0]?.id,
         tenantId: 'acme',
         at: expect.any(Date),
         actor: 'user:1',

@@ -31,7 +31,7 @@ describeEachEngine('the sealed log', (engine) => {
     const sealing = await fixture.store.audit.seal();
     checkpoint = sealing.checkpoint?.note ?? '';
     rows = await sealedRows(fixture.knex);
-    victim = rows[101] as SealedRow;
+    victim = rows.find((row) => row.leaf_index > 100 && row.payload !== null) as SealedRow;
   });
   afterAll(async () => {
     await fixture?.close();
@@ -62,8 +62,11 @@ describeEachEngine('the sealed log', (engine) => {
     ['mac', { mac: Buffer.alloc(48) }],
   ])('shows an edited %s, and whose row it was', async (_column, change) => {
     await undone(fixture.knex, async () => {
-      await at(101).update(change);
-      expect(await verified()).toMatchObject({ intact: false, firstBad: { reason: 'edited', leafIndex: 101 } });
+      await at(victim.leaf_index).update(change);
+      expect(await verified()).toMatchObject({
+        intact: false,
+        firstBad: { reason: 'edited', leafIndex: victim.leaf_index },
+      });
     });
   });
 
@@ -74,49 +77,53 @@ describeEachEngine('the sealed log', (engine) => {
     ['missing payload', { payload: null }],
   ])('shows an edited %s', async (_column, change) => {
     await undone(fixture.knex, async () => {
-      await at(101).update(change);
-      const found = { reason: 'payload', leafIndex: 101, rowId: victim.id, tenantId: 'acme' };
+      await at(victim.leaf_index).update(change);
+      const found = { reason: 'payload', leafIndex: victim.leaf_index, rowId: victim.id, tenantId: 'acme' };
       expect(await verified()).toMatchObject({ intact: false, bad: 1, firstBad: found });
     });
   });
 
   it('shows a request that is gone without a row that tells of it', async () => {
     await undone(fixture.knex, async () => {
-      await at(101).update({ payload: null, salt: null });
-      const found = { reason: 'redacted', leafIndex: 101, rowId: victim.id };
+      await at(victim.leaf_index).update({ payload: null, salt: null });
+      const found = { reason: 'redacted', leafIndex: victim.leaf_index, rowId: victim.id };
       expect(await verified()).toMatchObject({ intact: false, bad: 1, firstBad: found });
     });
   });
 
   it('shows a deleted row', async () => {
     await undone(fixture.knex, async () => {
-      await at(101).delete();
+      await at(victim.leaf_index).delete();
       expect(await verified()).toMatchObject({
         intact: false,
         bad: 1,
-        firstBad: { reason: 'missing', leafIndex: 101 },
+        firstBad: { reason: 'missing', leafIndex: victim.leaf_index },
       });
     });
   });
 
   it('shows a row that lost its leaf', async () => {
     await undone(fixture.knex, async () => {
-      await at(101).update({ leaf_index: null });
+      await at(victim.leaf_index).update({ leaf_index: null });
       expect(await verified()).toMatchObject({
         intact: false,
         bad: 1,
-        firstBad: { reason: 'missing', leafIndex: 101 },
+        firstBad: { reason: 'missing', leafIndex: victim.leaf_index },
       });
     });
   });
 
   it('shows two rows in each other’s place', async () => {
     await undone(fixture.knex, async () => {
-      await at(101).update({ leaf_index: 1_000 });
-      await at(102).update({ leaf_index: 101 });
-      await at(1_000).update({ leaf_index: 102 });
+      await at(victim.leaf_index).update({ leaf_index: 1_000 });
+      await at(victim.leaf_index + 1).update({ leaf_index: victim.leaf_index });
+      await at(1_000).update({ leaf_index: victim.leaf_index + 1 });
       const result = await verified();
-      expect(result).toMatchObject({ intact: false, bad: 2, firstBad: { reason: 'edited', leafIndex: 101 } });
+      expect(result).toMatchObject({
+        intact: false,
+        bad: 2,
+        firstBad: { reason: 'edited', leafIndex: victim.leaf_index },
+      });
     });
   });
 
@@ -173,7 +180,7 @@ describeEachEngine('the sealed log', (engine) => {
 
   it('shows that it was written anew by somebody without the signing key', async () => {
     await undone(fixture.knex, async () => {
-      await at(101).delete();
+      await at(victim.leaf_index).delete();
       await reseal();
       const forger = another(fixture, { ...SIGNER, sign: async () => new Uint8Array(64) });
       await expect(forger.audit.seal()).rejects.toMatchObject({ code: 'ERR_SECRETS_SIGNER_UNAVAILABLE' });
@@ -186,7 +193,7 @@ describeEachEngine('the sealed log', (engine) => {
 
   it('shows against an exported checkpoint that it was written anew with all that is in the database', async () => {
     await undone(fixture.knex, async () => {
-      await at(101).delete();
+      await at(victim.leaf_index).delete();
       await reseal();
       // the service itself then signs what it finds, as one that knows of no checkpoint
       await another(fixture).audit.seal();
@@ -328,9 +335,12 @@ describeEachEngine('the sealed log', (engine) => {
 
     it('shows a time that was made text, which is later than every other', async () => {
       await undone(fixture.knex, async () => {
-        const [row] = await at(101);
-        await at(101).update({ at: new Date(row.at).toISOString() });
-        expect(await verified()).toMatchObject({ intact: false, firstBad: { reason: 'edited', leafIndex: 101 } });
+        const [row] = await at(victim.leaf_index);
+        await at(victim.leaf_index).update({ at: new Date(row.at).toISOString() });
+        expect(await verified()).toMatchObject({
+          intact: false,
+          firstBad: { reason: 'edited', leafIndex: victim.leaf_index },
+        });
       });
     });
   }

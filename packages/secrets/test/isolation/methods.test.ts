@@ -82,7 +82,7 @@ const SWEEPS: Readonly<Record<string, (store: SecretStore, victim: Victim) => Pr
   'audit.prune': (store) => store.audit.prune({ actor: 'x', retentionDays: 1 }),
   'audit.redact': (store, v) => store.audit.redact({ actor: 'x', tenantId: v.tenantId, before: new Date() }),
   'audit.ship': (store) => store.audit.ship(),
-  'audit.forgetSink': (store) => store.audit.forgetSink('none'),
+  'audit.forgetSink': (store) => store.audit.forgetSink('none', { actor: 'stranger' }),
 };
 
 /** Methods that read no tenant's rows. */

@@ -1,6 +1,7 @@
 import { generateAuditSigner } from '@keywright/secrets/audit';
 import type { TestEngine } from '@keywright/testkit/engines';
 import type { Knex } from 'knex';
+import { expect } from 'vitest';
 import { type Fixture, openFixture } from '../support.ts';
 
 /** A statement as the store sent it. */
@@ -103,6 +104,14 @@ function operations({ knex, store, root, tenant }: Fixture): readonly (readonly 
     ['audit list, next page', () => ours.auditLog({ limit: 5, cursor })],
     ['seal', () => store.audit.seal()],
     ['verify', () => store.audit.verify()],
+    [
+      'export',
+      async () => {
+        for await (const line of store.audit.export({ actor: 'tester' })) expect(line).not.toBe('');
+      },
+    ],
+    ['prune', () => store.audit.prune({ actor: 'tester' })],
+    ['redaction of rows', () => store.audit.redact({ tenantId: TENANT, rowIds: [id], actor: 'tester' })],
     ['rotation of a tenant key', () => store.rotateTenant(TENANT, { actor: 'tester' })],
     [
       'rotation of the root key',

@@ -3,7 +3,7 @@ import type { Client } from 'pg';
 import type { Sent } from './capture.ts';
 
 /** Tables that a hot statement must never read from one end to the other. */
-export const BIG = ['secrets', 'secret_versions', 'secret_audit_log', 'secret_tenant_keys'];
+export const BIG: readonly string[] = ['secrets', 'secret_versions', 'secret_audit_log', 'secret_tenant_keys'];
 
 /** What a plan reads: indexes by name, and big tables that it reads whole. */
 export interface Plan {

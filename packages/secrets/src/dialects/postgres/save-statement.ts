@@ -45,7 +45,7 @@ const PARAMETERS = [
   ['macs', 'bytea[]'],
   /** Null where no change is recorded. */
   ['change_ids', 'uuid[]'],
-] as const satisfies readonly Typed[];
+] as const;
 
 /** Names of the statement's parameters, in order; those of one save are values in place of arrays. */
 export type SaveParameter = (typeof PARAMETERS)[number][0];
