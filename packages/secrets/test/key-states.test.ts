@@ -18,7 +18,6 @@ describeEachEngine('a key', (engine) => {
   beforeEach(async () => {
     fixture = await fixture.renew();
     ({ knex, store } = fixture);
-    await knex('secret_leases').delete();
     await fixture.tenant('acme').save('a', 'one');
     await fixture.tenant('acme').save('b', 'two');
   });

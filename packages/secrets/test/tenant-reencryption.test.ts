@@ -24,7 +24,6 @@ describeEachEngine('a re-encryption of a tenant', (engine) => {
   beforeEach(async () => {
     fixture = await fixture.renew();
     ({ knex, store } = fixture);
-    await knex('secret_leases').delete();
     const acme = fixture.tenant('acme');
     for (const name of ['a', 'b', 'c', 'd']) await acme.save(name, `${name} 1`);
     await acme.save('a', new Uint8Array(1_000_000).fill(7));

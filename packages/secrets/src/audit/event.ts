@@ -1,3 +1,5 @@
+import type { AuditSinkEntry } from '@keywright/envelope';
+
 /** What the store did. */
 export type AuditAction =
   | 'audit.export'
@@ -48,19 +50,8 @@ export interface AuditEvent {
   readonly request?: Readonly<Record<string, string>> | undefined;
 }
 
-/** One row of the log, as it is read back. */
-export interface AuditEntry {
-  /** UUIDv7: sorts by time. */
-  readonly id: string;
-  readonly at: Date;
-  readonly actor: string;
-  readonly action: string;
-  readonly outcome: 'success' | 'refused';
-  readonly secretId: string | null;
-  readonly secretName: string | null;
-  readonly version: number | null;
-  readonly context: Readonly<Record<string, string | number>>;
-  readonly request: Readonly<Record<string, string | number>>;
+/** One row of the log, as it is read back; its id is a UUIDv7, which sorts by time. */
+export interface AuditEntry extends Omit<AuditSinkEntry, 'leafIndex' | 'tenantId'> {
   /** Where the request came from was recorded and has been erased since. */
   readonly requestErased: boolean;
   /** Whether the row has its place in the log's tree; until then its removal cannot be noticed. */
