@@ -1,6 +1,7 @@
 import { isProxy, isUint8Array } from './runtime/node.ts';
 
 const CONTEXT_FIELDS = [
+  'alg',
   'argument',
   'count',
   'driver',
@@ -12,10 +13,12 @@ const CONTEXT_FIELDS = [
   'lease',
   'limit',
   'operation',
+  'provider',
   'received',
   'rowId',
   'secretId',
   'state',
+  'status',
   'table',
   'tenantId',
   'variable',
