@@ -1,17 +1,18 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import { createKeyring } from '@keywright/envelope';
 import { columnCodec } from '@keywright/envelope/columns';
 import { backfill, finalise, knexRowSource } from '@keywright/envelope/migrate';
 import createKnex, { type Knex } from 'knex';
 import { type Spread, spread } from '../statistics.ts';
+import { messageOf, startWorker, stop } from './processes.ts';
 import { type SliceMessage, type SliceTask, TABLES, type WorkerMessage, type WorkerSetup } from './protocol.ts';
 import { createTable, credentialsOf } from './rows.ts';
 
+const WORKER = new URL('./worker.ts', import.meta.url);
 const SETTLE_MS = 500;
 const MAX_WAITS = 30;
 
@@ -52,7 +53,7 @@ export async function stressBackfill(options: StressOptions): Promise<StressResu
   const { url, rows, batchRows, slices, kills, onSlice } = options;
   const setup: WorkerSetup = { url, key: randomBytes(32).toString('base64'), batchRows };
   const knex = createKnex({ client: 'pg', connection: url, pool: { min: 0, max: 3 } });
-  const workers = { backfill: await startWorker(setup), bare: await startWorker(setup) };
+  const workers = { backfill: await startWorker(WORKER, setup), bare: await startWorker(WORKER, setup) };
   try {
     for (const table of Object.values(TABLES)) await createTable(knex, table, rows);
     const cursors: { backfill?: string | undefined; bare?: string | undefined } = {};
@@ -66,7 +67,7 @@ export async function stressBackfill(options: StressOptions): Promise<StressResu
           rows: sliceRows,
           cursor: cursors.backfill,
         });
-        workers.backfill = await startWorker(setup);
+        workers.backfill = await startWorker(WORKER, setup);
         killed++;
         continue;
       }
@@ -99,24 +100,10 @@ function summary(times: { readonly backfill: readonly number[]; readonly bare: r
   };
 }
 
-async function startWorker(setup: WorkerSetup): Promise<ChildProcess> {
-  const script = fileURLToPath(new URL('./worker.ts', import.meta.url));
-  const child = fork(script, [JSON.stringify(setup)], { execArgv: [] });
-  await messageOf(child, 'ready');
-  return child;
-}
-
-async function stop(worker: ChildProcess): Promise<void> {
-  if (worker.exitCode !== null || worker.signalCode !== null) return;
-  const exited = once(worker, 'exit');
-  worker.kill('SIGKILL');
-  await exited;
-}
-
 async function run(worker: ChildProcess, task: SliceTask): Promise<SliceMessage> {
-  const over = messageOf(worker, 'slice');
+  const over = messageOf<WorkerMessage, 'slice'>(worker, 'slice');
   worker.send(task);
-  return (await over) as SliceMessage;
+  return await over;
 }
 
 /** Kills the process some batches into the slice, and gives the last cursor that it told of. */
@@ -135,18 +122,6 @@ async function killIn(worker: ChildProcess, task: SliceTask): Promise<string | u
   const [code, signal] = (await exited) as [number | null, string | null];
   if (signal !== 'SIGKILL') throw new Error(`The worker that was to be killed ended by itself with ${code}.`);
   return cursor;
-}
-
-async function messageOf(worker: ChildProcess, kind: WorkerMessage['kind']): Promise<WorkerMessage> {
-  return await new Promise((resolve, reject) => {
-    const onMessage = (message: WorkerMessage): void => {
-      if (message.kind !== kind) return;
-      worker.off('message', onMessage).off('exit', onExit);
-      resolve(message);
-    };
-    const onExit = (code: number | null): void => reject(new Error(`A worker ended with ${code}.`));
-    worker.on('message', onMessage).on('exit', onExit);
-  });
 }
 
 async function verify(knex: Knex, { key, batchRows }: WorkerSetup, rows: number) {

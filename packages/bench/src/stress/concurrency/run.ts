@@ -1,14 +1,13 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
+import type { ChildProcess } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { createKeyring, generateKeyBase64, type Keyring } from '@keywright/envelope';
 import { createSecretStore } from '@keywright/secrets';
 import { generateAuditSigner } from '@keywright/secrets/audit';
 import createKnex, { type Knex } from 'knex';
+import { messageOf, startWorker, stop } from '../processes.ts';
 import { auditProblems } from './audited.ts';
 import { knexConfigOf } from './database.ts';
 import { findingsIn } from './findings.ts';
@@ -52,6 +51,7 @@ export interface ConcurrencyResult {
   readonly logIntact: boolean;
 }
 
+const WORKER = new URL('./worker.ts', import.meta.url);
 const TENANTS = ['tenant-a', 'tenant-b', 'tenant-c', 'tenant-d'];
 /** Few, so that processes meet. */
 const NAMES = 12;
@@ -84,7 +84,7 @@ export async function stressConcurrency(options: ConcurrencyOptions): Promise<Co
       names: NAMES,
       sweepEveryMs,
     }));
-    for (const setup of setups) workers.push(await startWorker(setup));
+    for (const setup of setups) workers.push(await startWorker(WORKER, setup satisfies WorkerSetup));
     progress(`${processes} processes for ${runMs / 1000} s`);
     const running = workers.map((worker) => ask(worker, { kind: 'run', runMs }, 'done'));
     await Promise.all([...running, rotateRoots(workers, root, runMs)]);
@@ -171,38 +171,8 @@ async function deadlocksOf(knex: Knex): Promise<number | undefined> {
   return rows[0]?.deadlocks;
 }
 
-async function startWorker(setup: WorkerSetup): Promise<ChildProcess> {
-  const script = fileURLToPath(new URL('./worker.ts', import.meta.url));
-  const worker = fork(script, [JSON.stringify(setup)]);
-  await replyOf(worker, 'ready');
-  return worker;
-}
-
 async function ask(worker: ChildProcess, order: Order, kind: Reply['kind']): Promise<Reply> {
-  const reply = replyOf(worker, kind);
+  const reply = messageOf<Reply, Reply['kind']>(worker, kind);
   worker.send(order);
   return await reply;
-}
-
-async function replyOf(worker: ChildProcess, kind: Reply['kind']): Promise<Reply> {
-  return await new Promise((resolve, reject) => {
-    const settle = (): void => void worker.off('message', onMessage).off('exit', onExit);
-    const onMessage = (message: Reply): void => {
-      if (message.kind !== kind) return;
-      settle();
-      resolve(message);
-    };
-    const onExit = (code: number | null): void => {
-      settle();
-      reject(new Error(`A process ended with ${code} before it was ${kind}.`));
-    };
-    worker.on('message', onMessage).on('exit', onExit);
-  });
-}
-
-async function stop(worker: ChildProcess): Promise<void> {
-  if (worker.exitCode !== null || worker.signalCode !== null) return;
-  const exited = once(worker, 'exit');
-  worker.kill('SIGKILL');
-  await exited;
 }

@@ -1,11 +1,11 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { createKeyring, generateKeyBase64, type Keyring } from '@keywright/envelope';
 import createKnex, { type Knex } from 'knex';
 import { type Spread, spread } from '../../statistics.ts';
 import { unwrapTenantKey } from '../../store/rows.ts';
+import { messageOf, startWorker, stop } from '../processes.ts';
 import { STARTS } from './bare.ts';
 import {
   type Answer,
@@ -62,6 +62,7 @@ export interface RotationResult {
   readonly rssMiB: { readonly early: number; readonly most: number };
 }
 
+const WORKER = new URL('./worker.ts', import.meta.url);
 const TENANT = 'acme';
 const READ_TENANTS = 100;
 const RETRY_MS = 500;
@@ -75,7 +76,7 @@ export async function stressRotation(options: RotationOptions): Promise<Rotation
   const setup: WorkerSetup = { url, keys, activeKid: rotation === 'root' ? 'v2' : 'v1', batchRows };
   const workers: ChildProcess[] = [];
   const start = async (with_: WorkerSetup): Promise<ChildProcess> => {
-    const worker = await startWorker(with_);
+    const worker = await startWorker(WORKER, with_);
     workers.push(worker);
     return worker;
   };
@@ -86,7 +87,7 @@ export async function stressRotation(options: RotationOptions): Promise<Rotation
     await copyToBare(knex);
     progress(`${rows} rows are there`);
     const reader = await start({ ...setup, activeKid: 'v1' });
-    const reading = answerOf(reader, 'reads');
+    const reading = messageOf<Answer, 'reads'>(reader, 'reads');
     reading.catch(() => undefined);
     reader.send({ task: 'read', tenants, secrets: rotation === 'root' ? 1 : rows } satisfies Task);
     const bare = await start(setup);
@@ -113,7 +114,7 @@ export async function stressRotation(options: RotationOptions): Promise<Rotation
         const { phase } = segment;
         const after = cursors[phase] ?? STARTS[phase];
         bare.send({ task: 'bare', phase, tenant: TENANT, rows: segment.rows, after } satisfies Task);
-        const plain = (await answerOf(bare, 'bare')) as Extract<Answer, { kind: 'bare' }>;
+        const plain = await messageOf<Answer, 'bare'>(bare, 'bare');
         cursors[phase] = plain.after;
         if (plain.segment.rows < segment.rows) continue;
         const times = measured.get(phase) ?? { ours: [], bare: [] };
@@ -124,7 +125,7 @@ export async function stressRotation(options: RotationOptions): Promise<Rotation
       if (slice % 10 === 0) progress(`slice ${slice}, ${result.rssMiB.toFixed(0)} MiB`);
     }
     reader.send({ task: 'stop' } satisfies Task);
-    const { reads, problems } = (await reading) as Extract<Answer, { kind: 'reads' }>;
+    const { reads, problems } = await reading;
     progress('rotated; every row is read again');
     const verdict = rotation === 'root' ? await verifyRoot(knex, keys) : await verifyTenant(knex, root, rows);
     return {
@@ -161,9 +162,9 @@ function phaseOf(phase: Phase, { ours, bare }: { ours: readonly number[]; bare: 
 async function rotateSlice(worker: ChildProcess, task: Task): Promise<Extract<Answer, { kind: 'slice' }>> {
   for (;;) {
     worker.send(task);
-    const answer = await answerOf(worker, 'slice', 'refused');
+    const answer = await messageOf<Answer, 'slice' | 'refused'>(worker, 'slice', 'refused');
     if (answer.kind === 'slice') return answer;
-    const { code } = answer as Extract<Answer, { kind: 'refused' }>;
+    const { code } = answer;
     if (code !== 'ERR_SECRETS_LEASE_HELD') throw new Error(`The rotation was refused: ${code}.`);
     await sleep(RETRY_MS);
   }
@@ -255,30 +256,4 @@ async function inPages(
     for (const row of page) await look(row);
     after = key.map((column) => last[column]);
   }
-}
-
-async function startWorker(setup: WorkerSetup): Promise<ChildProcess> {
-  const script = fileURLToPath(new URL('./worker.ts', import.meta.url));
-  const child = fork(script, [JSON.stringify(setup)], { execArgv: [] });
-  await answerOf(child, 'ready');
-  return child;
-}
-
-async function stop(worker: ChildProcess): Promise<void> {
-  if (worker.exitCode !== null || worker.signalCode !== null) return;
-  const exited = once(worker, 'exit');
-  worker.kill('SIGKILL');
-  await exited;
-}
-
-async function answerOf(worker: ChildProcess, ...kinds: readonly Answer['kind'][]): Promise<Answer> {
-  return await new Promise((resolve, reject) => {
-    const onMessage = (message: Answer): void => {
-      if (!kinds.includes(message.kind)) return;
-      worker.off('message', onMessage).off('exit', onExit);
-      resolve(message);
-    };
-    const onExit = (code: number | null): void => reject(new Error(`A worker ended with ${code}.`));
-    worker.on('message', onMessage).on('exit', onExit);
-  });
 }
