@@ -9,6 +9,7 @@ const both: readonly string[] = [
 ];
 const nodeOnly: readonly string[] = [
   'src/bin/keygen.ts',
+  'src/aes-kwp.ts',
   'src/node-stream.ts',
   'src/columns/index.ts',
   ...['drizzle', 'knex', 'kysely', 'mongoose', 'objection', 'prisma', 'typeorm'].map((name) => `src/codecs/${name}.ts`),

@@ -1,5 +1,5 @@
-import { createKeyring, type Suite } from '@keywright/envelope';
-import { keyringConformance, suiteConformance } from '@keywright/envelope/conformance';
+import { createKeyring, generateKeyBase64, type Suite } from '@keywright/envelope';
+import { keyringConformance, keyWrapperConformance, suiteConformance } from '@keywright/envelope/conformance';
 import { loadLibsodium } from '@keywright/envelope/libsodium';
 import { xchacha20Poly1305 } from '@keywright/envelope/xchacha20-poly1305';
 import { expect, it } from 'vitest';
@@ -29,3 +29,16 @@ for (const [suite, reference] of suites) {
 for (const suite of [A256GCM, xchacha20Poly1305, xchachaBySodium, secretbox]) {
   keyringConformance(`with ${suite.id} by ${suite.implementation}`, (options) => createKeyring({ ...options, suite }));
 }
+
+keyWrapperConformance('keyring', async () => {
+  const [a, b] = [generateKeyBase64(), generateKeyBase64()];
+  return {
+    wrapper: createKeyring({ keys: { a, b }, activeKid: 'a' }),
+    otherKid: 'b',
+    rotated: createKeyring({ keys: { a, b }, activeKid: 'b' }),
+    narrower: createKeyring({ keys: { b }, activeKid: 'b' }),
+    impostor: createKeyring({ keys: { a: generateKeyBase64() }, activeKid: 'a' }),
+    secrets: [a, b],
+    dispose: async () => {},
+  };
+});

@@ -1,4 +1,5 @@
 import * as main from '@keywright/envelope';
+import * as aesKwp from '@keywright/envelope/aes-kwp';
 import * as compat from '@keywright/envelope/compat';
 import * as conformance from '@keywright/envelope/conformance';
 import { expect, it } from 'vitest';
@@ -26,8 +27,10 @@ it('exports these names and no others', () => {
   ]);
   expect(Object.keys(conformance).sort()).toEqual([
     'keySourceConformance',
+    'keyWrapperConformance',
     'keyringConformance',
     'rowSourceConformance',
     'suiteConformance',
   ]);
+  expect(Object.keys(aesKwp).sort()).toEqual(['aesKwpUnwrap', 'aesKwpWrap']);
 });
