@@ -37,6 +37,7 @@ export default defineConfig({
   resolve: {
     // Unit tests run on the sources; what is published is tested as packed, by check:packages and the examples.
     alias: {
+      '@keywright/envelope/aes-kwp': source('envelope/src/aes-kwp.ts'),
       '@keywright/envelope/codecs': source('envelope/src/codecs'),
       '@keywright/envelope/columns': source('envelope/src/columns/index.ts'),
       '@keywright/envelope/compat': source('envelope/src/compat/index.ts'),
@@ -59,6 +60,9 @@ export default defineConfig({
       '@keywright/secrets': source('secrets/src/index.ts'),
       '@keywright/testkit/aws': source('testkit/src/aws.ts'),
       '@keywright/testkit/engines': source('testkit/src/engines.ts'),
+      '@keywright/testkit/hsm': source('testkit/src/hsm.ts'),
+      '@keywright/testkit/kms': source('testkit/src/kms.ts'),
+      '@keywright/testkit/vault': source('testkit/src/vault.ts'),
       '@keywright/testkit': source('testkit/src/index.ts'),
     },
   },
@@ -79,6 +83,7 @@ export default defineConfig({
       project('packages/testkit'),
       project('packages/bench'),
       project('examples/quickstart'),
+      project('examples/kms-signing'),
       project('scripts'),
     ],
   },

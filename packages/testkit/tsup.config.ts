@@ -1,7 +1,7 @@
 import type { Options } from 'tsup';
 
 const options: Options = {
-  entry: ['src/index.ts', 'src/engines.ts', 'src/aws.ts', 'src/vitest.ts'],
+  entry: ['src/index.ts', 'src/engines.ts', 'src/aws.ts', 'src/hsm.ts', 'src/kms.ts', 'src/vault.ts', 'src/vitest.ts'],
   format: 'esm',
   target: 'node22',
   dts: true,

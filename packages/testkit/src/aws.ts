@@ -1,7 +1,11 @@
 import { afterAll, beforeAll, describe } from 'vitest';
+import { type AwsKmsServer, startAwsKms } from './aws-kms.ts';
+import { miniStackIsAtHand } from './ministack.ts';
 import { motoIsAtHand, startMoto } from './moto.ts';
 import type { TestServer } from './postgres.ts';
 import { required } from './requirement.ts';
+
+export { type AwsKmsAnswer, type AwsKmsRequest, type AwsKmsServer, refusal, startAwsKms } from './aws-kms.ts';
 
 const INSTALL_TIMEOUT_MS = 240_000;
 
@@ -23,4 +27,30 @@ export function describeOnMoto(title: string, define: (url: () => string) => voi
     afterAll(() => server.stop());
     define(() => server.url);
   });
+}
+
+/** Registers `define` as a suite on an AWS KMS of its own ({@link startAwsKms}), as {@link describeOnMoto} does. */
+export function describeOnAwsKms(title: string, define: (server: () => AwsKmsServer) => void): void {
+  if (!awsKmsIsAtHand()) {
+    const why = 'not installed here; KEYWRIGHT_REQUIRE=moto,ministack installs them';
+    describe.skip(`${title} on moto and MiniStack (${why})`, () => define(missing));
+    return;
+  }
+  describe(`${title} on moto and MiniStack`, () => {
+    let server: AwsKmsServer;
+    beforeAll(async () => {
+      server = await startAwsKms();
+    }, INSTALL_TIMEOUT_MS);
+    afterAll(() => server.stop());
+    define(() => server);
+  });
+}
+
+/** Whether {@link startAwsKms} may be called: both emulators are there, or asked for. */
+export function awsKmsIsAtHand(): boolean {
+  return (motoIsAtHand() || required('moto')) && (miniStackIsAtHand() || required('ministack'));
+}
+
+function missing(): never {
+  throw new Error('This suite is skipped: there is no server.');
 }

@@ -1,7 +1,10 @@
 export type { PostgresVersion } from './binaries.ts';
 export { createPostgresDatabase, createSqliteDatabase, type TestDatabase } from './databases.ts';
 export { TestServerError, type TestServerErrorCode } from './errors.ts';
+export { miniStackIsAtHand, startMiniStack, TEST_AWS_ACCOUNT } from './ministack.ts';
 export { motoIsAtHand, startMoto } from './moto.ts';
 export { type PgBouncerOptions, pgBouncerProgram, startPgBouncer } from './pgbouncer.ts';
 export { type FragileServer, startFragilePostgres, startPostgres, type TestServer } from './postgres.ts';
+export { type RemoteToken, remoteTokenLibrary, startRemoteToken } from './remote-token.ts';
 export { required, requireOrSkip } from './requirement.ts';
+export { nssLibrary, softHsmLibrary, startNss, startSoftHsm, type TestToken } from './tokens.ts';
