@@ -1,2 +1,4 @@
-/** Placeholder until the suite stands; replaced by its exports. */
-export const PENDING = true;
+export type { AwsKmsClient } from './client.ts';
+export type { AwsKmsProviderOptions } from './options.ts';
+export { awsKmsProvider } from './provider.ts';
+export { awsKmsProviderType } from './type.ts';
