@@ -1,4 +1,4 @@
-import { createKeyring, generateKeyBase64, type KeyWrapper } from '@keywright/envelope';
+import { createKeyring, generateKeyBase64, type KeyWrapper, KeywrightError } from '@keywright/envelope';
 import type { KeyProgress } from '@keywright/secrets';
 import { describeEachEngine } from '@keywright/testkit/engines';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -174,6 +174,35 @@ describeEachEngine('root keys', (engine) => {
       const deny = remote(fixture.root, { verifyCheckValue: () => Promise.reject(new Error('AccessDenied')) });
       expect(await rejection(fixture.reopen(deny).ready())).toMatchObject({ code: 'ERR_SECRETS_ROOT_UNAVAILABLE' });
     });
+
+    it.each([true, false])(
+      'that has typed errors of its own is unavailable by their cause: retryable %s',
+      async (retryable) => {
+        class ElsewhereError extends KeywrightError<'ERR_ELSEWHERE_DENIED'> {
+          constructor() {
+            super('ERR_ELSEWHERE_DENIED', 'The key is disabled.', retryable, {});
+          }
+        }
+        let down = false;
+        const fail = (): Promise<never> => Promise.reject(new ElsewhereError());
+        await fixture.tenant('acme').save('key', 'x');
+        const wanted = { code: 'ERR_SECRETS_ROOT_UNAVAILABLE', retryable, cause: { code: 'ERR_ELSEWHERE_DENIED' } };
+        const store = fixture.reopen(
+          remote(fixture.root, {
+            wrapKey: (key, options) => (down ? fail() : fixture.root.wrapKey(key, options)),
+            unwrapKey: (wrapped, options) => (down ? fail() : fixture.root.unwrapKey(wrapped, options)),
+          }),
+        );
+        await store.ready();
+        down = true;
+        const tenant = store.tenant('acme', { actor: 'x' });
+        expect(await rejection(tenant.get('key'))).toMatchObject(wanted);
+        expect(await rejection(store.tenant('new', { actor: 'x' }).save('key', 'y'))).toMatchObject(wanted);
+        expect((await auditRows(fixture.knex, 'acme')).at(-1)).toMatchObject({ outcome: 'refused' });
+        const unanswered = fixture.reopen(remote(fixture.root, { verifyCheckValue: fail }));
+        expect(await rejection(unanswered.ready())).toMatchObject(wanted);
+      },
+    );
 
     it('that does not answer is given up on, even if it ignores its signal', async () => {
       await fixture.tenant('acme').save('key', 'x');

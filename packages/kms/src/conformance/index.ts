@@ -1,2 +1,2 @@
-/** Placeholder until the suite stands; replaced by its exports. */
-export const PENDING = true;
+export { type KmsHarness, type KmsSetup, nameOf } from './harness.ts';
+export { kmsConformance } from './provider.ts';

@@ -1,5 +1,12 @@
 import { types } from 'node:util';
-import { isKeywrightError, type KeyWrapper, type WrapOptions, type WrappedKey } from '@keywright/envelope';
+import {
+  type ErrorContext,
+  isKeywrightError,
+  type KeyWrapper,
+  type KeywrightError,
+  type WrapOptions,
+  type WrappedKey,
+} from '@keywright/envelope';
 import { contexts } from '../contexts.ts';
 import { SecretsError } from '../errors.ts';
 
@@ -55,8 +62,8 @@ export async function answerOf<T>(timeoutMs: number, ask: () => Promise<T>): Pro
   try {
     return await Promise.race([ask(), aborted(abort.signal)]);
   } catch (error) {
-    if (isKeywrightError(error)) throw error;
-    throw new SecretsError('ERR_SECRETS_ROOT_UNAVAILABLE', { cause: error, retryable: true });
+    if (isOfKeys(error)) throw error;
+    throw unavailable(error);
   } finally {
     clearTimeout(timer);
   }
@@ -105,9 +112,7 @@ export async function typedRootCall<T>(
 
 function rootError(error: unknown, { tenantId, kekId }: Pick<RootCall, 'tenantId' | 'kekId'>, kid?: string): Error {
   const context = { tenantId, keyId: kekId, ...(kid === undefined ? {} : { kid }) };
-  if (!isKeywrightError(error)) {
-    return new SecretsError('ERR_SECRETS_ROOT_UNAVAILABLE', { context, cause: error, retryable: true });
-  }
+  if (!isOfKeys(error)) return unavailable(error, context);
   if (error.code === 'ERR_KEYRING_KID_UNKNOWN') {
     return new SecretsError('ERR_SECRETS_ROOT_KEY_MISSING', { context, cause: error });
   }
@@ -115,6 +120,16 @@ function rootError(error: unknown, { tenantId, kekId }: Pick<RootCall, 'tenantId
     return new SecretsError('ERR_SECRETS_INTEGRITY', { context, cause: error });
   }
   return error;
+}
+
+/** Whether the error is about keys and what is under them. A KMS has errors of its own, for why it did not answer. */
+function isOfKeys(error: unknown): error is KeywrightError {
+  return isKeywrightError(error) && /^ERR_(?:SECRETS|KEYRING|ENVELOPE)_/.test(error.code);
+}
+
+function unavailable(cause: unknown, context: ErrorContext = {}): SecretsError {
+  const retryable = isKeywrightError(cause) ? cause.retryable : true;
+  return new SecretsError('ERR_SECRETS_ROOT_UNAVAILABLE', { context, cause, retryable });
 }
 
 /** @throws SecretsError `ERR_SECRETS_ABORTED` */
