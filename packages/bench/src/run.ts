@@ -16,10 +16,14 @@ export interface RunOptions extends MeasureOptions {
 /** Checks, then measures each case. @throws Error from `checkCase` */
 export async function runSuite(suite: Suite, options: RunOptions): Promise<SuiteResult> {
   const cases: CaseResult[] = [];
-  for (const item of await suite.cases()) {
-    options.onCase?.(suite, item);
-    await checkCase(suite.name, item);
-    cases.push(await measureCase(item, options));
+  try {
+    for (const item of await suite.cases()) {
+      options.onCase?.(suite, item);
+      await checkCase(suite.name, item);
+      cases.push(await measureCase(item, options));
+    }
+  } finally {
+    await suite.close?.();
   }
   return { suite, rounds: options.rounds, cases };
 }

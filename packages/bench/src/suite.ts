@@ -56,4 +56,6 @@ export interface Suite {
   readonly sliceMs?: number;
   /** Builds the inputs. Called once per run, before anything is measured. */
   readonly cases: () => readonly Case[] | Promise<readonly Case[]>;
+  /** Gives up what {@link cases} opened: the process ends when nothing is open. */
+  readonly close?: () => Promise<void>;
 }

@@ -1,10 +1,12 @@
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { checkCase } from '../src/check.ts';
 import { Fixtures } from '../src/fixtures.ts';
 import { PAYLOAD_SIZES } from '../src/sizes.ts';
 import { selectSuites, suites, timedSuites } from '../src/suites/index.ts';
 
 describe.for(timedSuites)('$name', (suite) => {
+  afterAll(() => suite.close?.());
+
   test('all contenders are correct', async () => {
     for (const item of await suite.cases()) await checkCase(suite.name, item);
   });

@@ -4,13 +4,14 @@ import { envelopeBytes } from './envelope-bytes.ts';
 import { envelopeObject } from './envelope-object.ts';
 import { envelopePeers } from './envelope-peers.ts';
 import { envelopeStream } from './envelope-stream.ts';
+import { kmsDb } from './kms-db.ts';
 import { storeGet } from './store-get.ts';
 import { storeGetMany } from './store-get-many.ts';
 import { storeSave } from './store-save.ts';
 import { storeSeal } from './store-seal.ts';
 
 /** Single operations, one after the other. */
-export const timedSuites: readonly Suite[] = [envelopeObject, envelopeBytes, ...envelopePeers, envelopeStream];
+export const timedSuites: readonly Suite[] = [envelopeObject, envelopeBytes, ...envelopePeers, envelopeStream, kmsDb];
 
 /** Many callers at once, on PostgreSQL. */
 export const loadSuites: readonly LoadSuite[] = [storeGet, storeGetMany, storeSave, storeSeal];

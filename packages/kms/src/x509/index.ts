@@ -1,2 +1,9 @@
-/** Placeholder until the suite stands; replaced by its exports. */
-export const PENDING = true;
+export { type CsrInput, createCsr } from './csr.ts';
+export { distinguishedName, type NameAttributes } from './distinguished-name.ts';
+export {
+  type KmsSigner,
+  kmsSigner,
+  type X509Crypto,
+  type X509KeyPair,
+  type X509SigningAlgorithm,
+} from './kms-signer.ts';
