@@ -28,10 +28,9 @@ export function typesOf(schemas: readonly Schema[]): ReadonlySet<string> {
 
 function member(schema: Schema, name: string): unknown {
   const { properties = {}, patternProperties = {}, additionalProperties } = schema as Record<string, object>;
+  if (Object.hasOwn(properties, name)) return (properties as Schema)[name];
   const patterns = Object.entries(patternProperties).filter(([pattern]) => new RegExp(pattern, 'u').test(name));
-  const all = patterns.map(([, value]) => value as unknown);
-  if (Object.hasOwn(properties, name)) all.push((properties as Schema)[name]);
-  return all.length > 0 ? { allOf: all } : additionalProperties;
+  return patterns.length > 0 ? { allOf: patterns.map(([, value]) => value as unknown) } : additionalProperties;
 }
 
 function item(schema: Schema, index: number): unknown {

@@ -1,6 +1,8 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: what kms.json may hold
-import { createKmsRegistry, type KmsProviderType } from '@keywright/kms';
+import { createKeyring } from '@keywright/envelope';
+import { createKmsRegistry, httpProviderType, type KmsProviderType } from '@keywright/kms';
 import { describe, expect, it } from 'vitest';
+import { validatorOfDocument, validatorOfEntry } from '../../src/registry/config-schema.ts';
 import { entryOf, load, MINIMAL, refusal, shown, thirdParty } from './support.ts';
 
 const CANARY = 'canary-7d20b1';
@@ -180,6 +182,11 @@ describe('text of a tenant', () => {
     for (const overlay of [new Map(), Promise.resolve({}), new Date(), new URL('https://x'), inherited, () => ({})]) {
       expect(await refusal(() => registry.forTenant(overlay as never))).toMatchObject({ code: 'ERR_KMS_CONFIG' });
     }
+    expect(await refusal(() => registry.forTenant(null as never))).toMatchObject({ code: 'ERR_KMS_CONFIG' });
+    // As YAML's aliases make it: a list of lists, of 9^16 strings.
+    let bomb: unknown = 'main';
+    for (let depth = 0; depth < 16; depth++) bomb = Array.from({ length: 9 }, () => bomb);
+    expect((await refusal(() => registry.forTenant({ providers: bomb } as never))).context.field).toBe('/providers/0');
     const trap = new Proxy(
       {},
       {
@@ -269,7 +276,15 @@ describe('types', () => {
     });
     expect(thrown).toMatchObject({ code: 'ERR_KMS_CONFIG', context: { field: '/providers/0' } });
     expect(shown(thrown)).not.toContain(CANARY);
+    const ofAnotherPackage = await make(() => createKeyring({ keys: {}, activeKid: 'v1' }));
+    expect(ofAnotherPackage).toMatchObject({ code: 'ERR_KMS_CONFIG', context: { field: '/providers/0' } });
   });
+});
+
+it('what was refused is not kept by validators, which stay', async () => {
+  await refusal(load({ providers: [], surplus: CANARY }));
+  await refusal(load({ providers: [{ id: 'a', type: 'http', baseUrl: 1, apiKey: CANARY }] }));
+  expect([validatorOfDocument().errors, validatorOfEntry(httpProviderType.schema).errors]).toEqual([null, null]);
 });
 
 it('a good entry reaches its type frozen, with own members only', async () => {

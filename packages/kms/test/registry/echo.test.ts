@@ -120,6 +120,18 @@ it('shows no planted secret in echo, description, health, inspection, JSON or er
   expect(seen).toContain('[redacted]');
 });
 
+it('shows no password or private key beside a placeholder, or in a member that is not marked as secret', async () => {
+  const pem = `-----BEGIN EC PRIVATE KEY-----\n${literal}\n-----END EC PRIVATE KEY-----`;
+  const urls = { url: `https://user:${literal}@\${HOST}`, description: `x://${literal}@\${HOST}` };
+  const uri = `pkcs11:token=\${HOST}?pin-value=${literal}`;
+  const registry = await load(
+    { providers: [{ ...MINIMAL, ...urls, peers: [uri, pem], labels: { host: 'https://${HOST}' } }] },
+    { env: { HOST: 'host' } },
+  );
+  expect(shown([registry, registry.describe()])).not.toContain(literal);
+  expect(registry.echo().providers[0]).toMatchObject({ url: '[redacted]', labels: { host: 'https://${HOST}' } });
+});
+
 it('is what JSON and inspection of the registry show', async () => {
   const { config, env } = await planted();
   const registry = await load(config, { env });

@@ -47,6 +47,16 @@ describe('kms.schema.json', () => {
     expect(fits(config) || fits.errors).toBe(true);
   });
 
+  it.each(['kms', 'kms-aws'])('accepts what the README of %s shows', (name) => {
+    const readme = readFileSync(new URL(`../../../${name}/README.md`, import.meta.url), 'utf8');
+    const samples = [...readme.matchAll(/^```json\n(.*?)^```/gms)].map(([, text = '']) => JSON.parse(text) as object);
+    const configs = samples.filter((sample) => 'providers' in sample || 'type' in sample);
+    expect(configs.length).toBeGreaterThan(0);
+    for (const config of configs) {
+      expect([config, ('providers' in config ? fits(config) : accepts(config)) || fits.errors]).toEqual([config, true]);
+    }
+  });
+
   it('accepts a placeholder and a reference in every member of every type', () => {
     const written = ['${NAME}', '${NAME:default}', 'env:NAME', 'file:/run/secrets/name'];
     const filled = (member: Members[string], text: string): unknown => {

@@ -181,6 +181,9 @@ describe('a registry made in code', () => {
     expect(await refused({ providers: [a, {}] })).toMatchObject({ argument: 'providers.1' });
     expect(await refused({ providers: [] })).toMatchObject({ argument: 'providers' });
     expect(await refused({ providers: [a], config: CONFIG })).toMatchObject({ argument: 'config' });
+    expect(await refused({ config: CONFIG, types: [type], defaultProvider: 'a' })).toMatchObject({
+      argument: 'defaultProvider',
+    });
   });
 
   it('refuses what JSON cannot hold', async () => {

@@ -5,16 +5,27 @@ import { join } from 'node:path';
 import { createKeyring, generateKeyBase64 } from '@keywright/envelope';
 import {
   defineProvider,
+  type KmsCapabilities,
   KmsError,
   type KmsProviderType,
   loadKmsRegistry,
   migrateKmsTables,
   signJws,
 } from '@keywright/kms';
+import { kmsConformance } from '@keywright/kms/conformance';
 import { compactVerify, importJWK } from 'jose';
 import createKnex from 'knex';
 import { describe, expect, it } from 'vitest';
 import { folderWith, refusal } from './support.ts';
+
+const CAPABILITIES: KmsCapabilities = {
+  algs: { ES256: { create: true, import: false } },
+  defaultAlg: 'ES256',
+  deleteKey: 'immediate',
+  listKeys: false,
+  exportKey: false,
+  wrapKey: false,
+};
 
 /** A sixth type, written as a third party would: against what the package exports, and nothing else. */
 const memoryType: KmsProviderType = {
@@ -35,14 +46,7 @@ const memoryType: KmsProviderType = {
       {
         type: 'memory',
         reach: 'local',
-        capabilities: {
-          algs: { ES256: { create: true, import: false } },
-          defaultAlg: 'ES256',
-          deleteKey: 'immediate',
-          listKeys: false,
-          exportKey: false,
-          wrapKey: false,
-        },
+        capabilities: CAPABILITIES,
         async createKey({ name }) {
           if (keys.size >= Number(maxKeys)) throw new KmsError('ERR_KMS_DENIED');
           const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -67,6 +71,16 @@ const memoryType: KmsProviderType = {
     );
   },
 };
+
+kmsConformance('a sixth type, of kms.json', {
+  capabilities: CAPABILITIES,
+  tenantsApart: false,
+  async start() {
+    const folder = await folderWith({ providers: [{ id: 'ram', type: 'memory', passphrase: 'canary-6th' }] });
+    const registry = await loadKmsRegistry({ folder, env: {}, types: [memoryType] });
+    return { provider: registry.provider(), secrets: ['canary-6th'], dispose: () => registry.close() };
+  },
+});
 
 describe('a provider that nothing of ours knows', () => {
   it('is named in kms.json, signs, and is described, asked for its health and closed as any other', async () => {
