@@ -18,11 +18,13 @@ import type { KmsCapabilities } from './capabilities.ts';
 import type { DriverCall, DriverCreateKey, DriverKey, KmsDriver } from './driver.ts';
 import { KmsError, messageOf } from './errors.ts';
 import { type CallSubject, Calls, type Repeat } from './internal/calls.ts';
+import { isWholeRsaKey } from './internal/rsa-members.ts';
 import { type PrivateJwk, type PublicJwk, publicJwkOf, thumbprint } from './jwk.ts';
 import type {
   BackendKeyPage,
   CallOptions,
   CreateKeyInput,
+  GetPublicKeyOptions,
   ImportKeyInput,
   KmsHealth,
   KmsKey,
@@ -33,6 +35,7 @@ import type {
 } from './provider.ts';
 import { PublicKeyCache } from './public-key-cache.ts';
 import { verifySignature } from './verify.ts';
+import { checkContext } from './wrapping/context.ts';
 
 /** Options of {@link defineProvider}. */
 export interface ProviderOptions {
@@ -44,7 +47,8 @@ export interface ProviderOptions {
    */
   readonly timeoutMs?: number | undefined;
   /**
-   * Longest that one attempt may take, in milliseconds.
+   * Longest that one attempt may take, in milliseconds. Making or importing a key is not attempted again after that and
+   * has `timeoutMs` instead.
    * @default 4_000
    */
   readonly attemptTimeoutMs?: number | undefined;
@@ -94,6 +98,7 @@ class DrivenProvider implements KmsProvider {
   readonly #driver: KmsDriver;
   readonly #calls: Calls;
   readonly #publicKeys: PublicKeyCache;
+  #closing: Promise<void> | undefined;
 
   constructor(driver: KmsDriver, options: Required<{ [K in keyof ProviderOptions]: NonNullable<ProviderOptions[K]> }>) {
     this.id = options.id;
@@ -108,7 +113,7 @@ class DrivenProvider implements KmsProvider {
   }
 
   async createKey(input: CreateKeyInput, options?: CallOptions): Promise<KmsKey> {
-    const asked = this.#checkCreate(input, input?.alg);
+    const asked = readOptions(input, 'input', (given) => this.#checkCreate(given, given.alg));
     this.#require(this.capabilities.algs[asked.alg]?.create === true, 'createKey', asked.alg);
     const subject = { operation: 'createKey', ...asked };
     const made = await this.#call(subject, options, 'when-refused', (call) => this.#driver.createKey(asked, call));
@@ -116,9 +121,11 @@ class DrivenProvider implements KmsProvider {
   }
 
   async importKey(input: ImportKeyInput, options?: CallOptions): Promise<KmsKey> {
-    const named = (input?.privateJwk as { readonly alg?: SignAlg } | undefined)?.alg;
-    const asked = this.#checkCreate(input, input?.alg ?? named);
-    const privateJwk = checkPrivateJwk(asked.alg, input.privateJwk);
+    const { asked, jwk } = readOptions(input, 'input', (given) => {
+      const key = given.privateJwk as (PrivateJwk & { readonly alg?: SignAlg }) | undefined;
+      return { asked: this.#checkCreate(given, given.alg ?? key?.alg), jwk: key };
+    });
+    const privateJwk = checkPrivateJwk(asked.alg, jwk);
     const importKey = this.#driver.importKey?.bind(this.#driver);
     this.#require(this.capabilities.algs[asked.alg]?.import === true && importKey, 'importKey', asked.alg);
     const subject = { operation: 'importKey', ...asked };
@@ -130,8 +137,9 @@ class DrivenProvider implements KmsProvider {
     throw new KmsError('ERR_KMS_KEY_MISMATCH', { context: { provider: this.id, ...subjectContext(subject) } });
   }
 
-  async getPublicKey(key: KmsKeyRef, options?: CallOptions): Promise<PublicJwk> {
+  async getPublicKey(key: KmsKeyRef, options?: GetPublicKeyOptions): Promise<PublicJwk> {
     this.#checkRef(key);
+    if (readOptions(options, 'options', ({ fresh }) => fresh === true)) this.#publicKeys.forget(key);
     const cached = this.#publicKeys.get(key);
     if (cached !== undefined) return cached;
     const read = await this.#call(subjectOf('getPublicKey', key), options, 'always', async (call) =>
@@ -199,9 +207,11 @@ class DrivenProvider implements KmsProvider {
     this.#require(this.capabilities.wrapKey && wrap, 'wrapKey');
     checkWrappingKey(wrappingKey);
     checkBytes(key, 'key');
-    return await this.#call({ operation: 'wrapKey' }, options, 'always', (call) =>
-      wrap(wrappingKey, key, context, call),
+    const bound = checkContext(context);
+    const wrapped = await this.#call({ operation: 'wrapKey' }, options, 'always', (call) =>
+      wrap(wrappingKey, key, bound, call),
     );
+    return this.#bytes(wrapped, 'wrapKey');
   }
 
   async unwrapKey(
@@ -214,9 +224,11 @@ class DrivenProvider implements KmsProvider {
     this.#require(this.capabilities.wrapKey && unwrap, 'unwrapKey');
     checkWrappingKey(wrappingKey);
     checkBytes(wrapped, 'wrapped');
-    return await this.#call({ operation: 'unwrapKey' }, options, 'always', (call) =>
-      unwrap(wrappingKey, wrapped, context, call),
+    const bound = checkContext(context);
+    const key = await this.#call({ operation: 'unwrapKey' }, options, 'always', (call) =>
+      unwrap(wrappingKey, wrapped, bound, call),
     );
+    return this.#bytes(key, 'unwrapKey');
   }
 
   async health(options?: CallOptions): Promise<KmsHealth> {
@@ -236,8 +248,13 @@ class DrivenProvider implements KmsProvider {
     }
   }
 
-  async close(): Promise<void> {
-    if (!this.#calls.close()) return;
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#calls.close();
     this.#publicKeys.clear();
     await this.#driver.close();
   }
@@ -252,13 +269,13 @@ class DrivenProvider implements KmsProvider {
     return this.#calls.remote(subject, options, repeat, work);
   }
 
-  #checkCreate(input: CreateKeyInput, alg: SignAlg | undefined): DriverCreateKey {
-    return readOptions(input, 'input', (given) => ({
+  #checkCreate(given: Partial<CreateKeyInput>, alg: SignAlg | undefined): DriverCreateKey {
+    return {
       tenantId: checkTenantId(given.tenantId),
       keyId: checkKeyId(given.keyId),
       alg: checkAlg(alg ?? this.capabilities.defaultAlg),
       name: checkName(given.name),
-    }));
+    };
   }
 
   #made({ tenantId, keyId, alg }: DriverCreateKey, made: DriverKey): KmsKey {
@@ -267,6 +284,11 @@ class DrivenProvider implements KmsProvider {
     const key = Object.freeze({ tenantId, keyId, providerId: this.id, externalId, externalVersion, alg, publicJwk });
     this.#publicKeys.set(key, publicJwk);
     return key;
+  }
+
+  #bytes(answer: unknown, operation: string): Uint8Array {
+    if (answer instanceof Uint8Array && answer.byteLength > 0) return answer;
+    throw new KmsError('ERR_KMS_INVALID_RESPONSE', { context: { provider: this.id, operation, expected: 'bytes' } });
   }
 
   #checkRef(key: KmsKeyRef): void {
@@ -320,6 +342,7 @@ function checkPrivateJwk(alg: SignAlg, jwk: unknown): PrivateJwk {
     const { kty, crv, x, y, n, e, d, p, q, dp, dq, qi } = jwk as Record<string, string>;
     const privateKey = createPrivateKey({ format: 'jwk', key: { kty, crv, x, y, n, e, d, p, q, dp, dq, qi } as never });
     privateJwk = Object.freeze(privateKey.export({ format: 'jwk' })) as PrivateJwk;
+    if (privateJwk.kty === 'RSA' && !isWholeRsaKey(privateJwk)) throw refuse('another key or none');
     publicJwk = publicJwkOf(alg, createPublicKey({ format: 'jwk', key: { kty, crv, x, y, n, e } as never }));
     const { kind, hash } = SIGN_ALGORITHMS[alg] as { kind: string; hash?: string };
     const dsaEncoding = kind === 'ecdsa' ? ({ dsaEncoding: 'ieee-p1363' } as const) : {};

@@ -7,8 +7,10 @@ import type { BackendKeyPage, KmsKeyRef, WrappingKeyRef } from './provider.ts';
 
 /** One attempt of a call. */
 export interface DriverCall {
-  /** Aborted when the attempt's time is up, by the caller, or by `close()`. Made when it is first asked for. */
+  /** Aborted by the caller; of a remote call also when the attempt's time is up, and by `close()`. */
   readonly signal: AbortSignal;
+  /** Of a local call, the caller's signal if it gave one: for drivers to whom listening in vain is a cost. */
+  readonly callerSignal?: AbortSignal | undefined;
   /** When the attempt's time is up, as `performance.now()` counts. */
   readonly deadline: number;
 }
@@ -42,6 +44,10 @@ export interface KmsDriver {
    * would cost more than the call; a driver that waits in one keeps to the deadline itself.
    */
   readonly reach: 'local' | 'remote';
+  /**
+   * A refusal (`ERR_KMS_DENIED`, `_UNSUPPORTED` and the like) says that nothing was made. One that comes after something
+   * was made and could not be undone has `state: 'creating'` in its context, so that `reconcile()` looks for it.
+   */
   createKey(input: DriverCreateKey, call: DriverCall): Promise<DriverKey>;
   importKey?(input: DriverCreateKey & { readonly privateJwk: PrivateJwk }, call: DriverCall): Promise<DriverKey>;
   getPublicKey(key: KmsKeyRef, call: DriverCall): Promise<JsonWebKey>;

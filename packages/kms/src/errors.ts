@@ -46,6 +46,8 @@ const MESSAGES = {
     'Key tables work on PostgreSQL (client "pg") and SQLite (client "better-sqlite3"). Pass a knex instance of one of them.',
   ERR_KMS_DATABASE:
     'The database refused the statement or was lost in the middle of it. If the error is retryable, call again.',
+  ERR_KMS_IN_TRANSACTION:
+    'Keys are made, deleted and moved in a backend that no rollback reaches, so their rows are committed at once. Make the key table with a knex instance that is no transaction.',
   ERR_KMS_INTEGRITY:
     'The stored key is not what was saved for this tenant, provider and key: it was changed, moved or damaged, or belongs to another root key. Restore it from a backup.',
 } as const;

@@ -15,6 +15,15 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined;
 }
 
+/** Options of `getPublicKey`. */
+export interface GetPublicKeyOptions extends CallOptions {
+  /**
+   * Whether the backend is asked also where its answer is in memory.
+   * @default false
+   */
+  readonly fresh?: boolean | undefined;
+}
+
 /** Where a key is: all that signing needs. Holds nothing secret. */
 export interface KmsKeyRef {
   readonly tenantId: string;
@@ -40,8 +49,8 @@ export interface CreateKeyInput {
   /** @default the provider's `defaultAlg` */
   readonly alg?: SignAlg | undefined;
   /**
-   * What the backend is to call the key, 22 to 64 characters out of A-Z, a-z, 0-9, "_" and "-", random and never used
-   * before: a key whose answer was lost is found by it.
+   * What the backend is to call the key: 32 lower-case hexadecimal digits, random and never used before. A key whose
+   * answer was lost is found by it.
    * @default 128 random bits
    */
   readonly name?: string | undefined;
@@ -111,8 +120,8 @@ export interface KmsProvider {
   createKey(input: CreateKeyInput, options?: CallOptions): Promise<KmsKey>;
   /** Takes over a key pair; where it came from keeps a copy. */
   importKey(input: ImportKeyInput, options?: CallOptions): Promise<KmsKey>;
-  /** The backend's public key, at most 5 minutes old. @throws KmsError also `ERR_KMS_KEY_NOT_FOUND` */
-  getPublicKey(key: KmsKeyRef, options?: CallOptions): Promise<PublicJwk>;
+  /** The backend's public key, at most 5 minutes old unless `fresh`. @throws KmsError also `ERR_KMS_KEY_NOT_FOUND` */
+  getPublicKey(key: KmsKeyRef, options?: GetPublicKeyOptions): Promise<PublicJwk>;
   /**
    * Signs `data` (hashed as the key's algorithm has it, by whoever does that best): r ‖ s for ECDSA, as JOSE and COSE
    * have it.

@@ -22,6 +22,10 @@ export class PublicKeyCache {
     if (!this.#deleted.has(name)) this.#keys.set(name, publicJwk);
   }
 
+  forget(key: KmsKeyRef): void {
+    this.#keys.delete(nameOf(key));
+  }
+
   delete(key: KmsKeyRef): void {
     const name = nameOf(key);
     this.#deleted.set(name, true);

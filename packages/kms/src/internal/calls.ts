@@ -1,9 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isKeywrightError, rawCause } from '@keywright/envelope';
 import pRetry from 'p-retry';
-import { checkInteger, invalidArgument, kindOf } from '../arguments.ts';
+import { checkInteger, invalidArgument, kindOf, readOptions } from '../arguments.ts';
 import type { DriverCall } from '../driver.ts';
 import { KmsError } from '../errors.ts';
 import type { CallOptions } from '../provider.ts';
+import { pauseAfter, withPauseOf } from './retry-after.ts';
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 2_000;
@@ -28,13 +30,11 @@ export interface CallSubject {
 
 type Work<T> = (call: DriverCall) => Promise<T>;
 
-const NEVER_ABORTED = new AbortController().signal;
-
 /** Runs the calls of one provider: in time, again where that is safe, ended by `close()`, with typed errors only. */
 export class Calls {
   readonly #provider: string;
   readonly #limits: CallLimits;
-  readonly #open = new Set<AbortController>();
+  readonly #open = new Map<AbortController, CallSubject>();
   #closed = false;
 
   constructor(provider: string, limits: CallLimits) {
@@ -44,31 +44,36 @@ export class Calls {
 
   /** A call whose driver needs neither timer nor retry. */
   async local<T>(subject: CallSubject, options: CallOptions | undefined, work: Work<T>): Promise<T> {
-    const { signal, timeoutMs } = this.#begin(options);
+    const { signal, timeoutMs } = this.#begin(subject, options);
     try {
-      return await work({ signal: signal ?? NEVER_ABORTED, deadline: performance.now() + timeoutMs });
+      return await work(new LocalCall(signal, performance.now() + timeoutMs));
     } catch (error) {
-      throw this.#closed ? this.#error('ERR_KMS_CLOSED', subject, error) : this.#typed(error, subject);
+      if (this.#closed) throw this.#error('ERR_KMS_CLOSED', subject, error);
+      const isAbort = signal?.aborted === true && !isKeywrightError(error);
+      throw isAbort ? this.#error('ERR_KMS_ABORTED', subject, error) : this.#typed(error, subject);
     }
   }
 
   /** @throws KmsError, and what the driver means to throw of the family */
   async remote<T>(subject: CallSubject, options: CallOptions | undefined, repeat: Repeat, work: Work<T>): Promise<T> {
-    const { signal, timeoutMs } = this.#begin(options);
+    const { signal, timeoutMs } = this.#begin(subject, options);
     const ended = new AbortController();
     const timer = setTimeout(() => ended.abort(this.#error('ERR_KMS_TIMEOUT', subject)), timeoutMs);
     const abort = (): void => ended.abort(this.#error('ERR_KMS_ABORTED', subject));
     signal?.addEventListener('abort', abort, { once: true });
-    this.#open.add(ended);
+    this.#open.set(ended, subject);
     const deadline = performance.now() + timeoutMs;
+    // What is not repeated when it took too long gets all the time: making a long key takes seconds.
+    const attemptMs = repeat === 'when-refused' ? timeoutMs : this.#limits.attemptTimeoutMs;
     try {
-      return await pRetry(() => this.#attempt(subject, ended.signal, deadline, work), {
+      return await pRetry(() => this.#attempt(subject, ended.signal, deadline, attemptMs, work), {
         retries: repeat === 'never' ? 0 : this.#limits.retries,
         minTimeout: FIRST_PAUSE_MS,
         maxTimeout: LONGEST_PAUSE_MS,
         randomize: true,
         signal: ended.signal,
-        shouldRetry: ({ error }) => isWorthRepeating(error, repeat),
+        shouldRetry: async ({ error }) =>
+          isWorthRepeating(error, repeat) && (await pauseHasPassed(error, deadline, ended.signal)),
       });
     } catch (error) {
       throw this.#typed(ended.signal.aborted ? ended.signal.reason : error, subject);
@@ -79,16 +84,20 @@ export class Calls {
     }
   }
 
-  /** Ends the calls under way and refuses later ones. Whether this was the first time. */
-  close(): boolean {
-    const first = !this.#closed;
+  /** Ends the calls under way and refuses later ones. */
+  close(): void {
     this.#closed = true;
-    for (const ended of this.#open) ended.abort(this.#error('ERR_KMS_CLOSED', { operation: 'close' }));
-    return first;
+    for (const [ended, subject] of this.#open) ended.abort(this.#error('ERR_KMS_CLOSED', subject));
   }
 
   /** The time limit holds for drivers that don't look at their signal too. */
-  async #attempt<T>(subject: CallSubject, ended: AbortSignal, deadline: number, work: Work<T>): Promise<T> {
+  async #attempt<T>(
+    subject: CallSubject,
+    ended: AbortSignal,
+    deadline: number,
+    attemptMs: number,
+    work: Work<T>,
+  ): Promise<T> {
     const attempt = new AbortController();
     const { promise, reject } = Promise.withResolvers<never>();
     const stop = (error: unknown): void => {
@@ -96,11 +105,10 @@ export class Calls {
       reject(error);
     };
     const end = (): void => stop(ended.reason);
-    const { attemptTimeoutMs } = this.#limits;
-    const timer = setTimeout(() => stop(this.#error('ERR_KMS_TIMEOUT', subject)), attemptTimeoutMs);
+    const timer = setTimeout(() => stop(this.#error('ERR_KMS_TIMEOUT', subject)), attemptMs);
     ended.addEventListener('abort', end, { once: true });
     try {
-      const until = Math.min(deadline, performance.now() + attemptTimeoutMs);
+      const until = Math.min(deadline, performance.now() + attemptMs);
       return await Promise.race([promise, work({ signal: attempt.signal, deadline: until })]);
     } catch (error) {
       throw attempt.signal.aborted ? attempt.signal.reason : this.#typed(error, subject);
@@ -110,11 +118,14 @@ export class Calls {
     }
   }
 
-  #begin(options: CallOptions | undefined): { signal: AbortSignal | undefined; timeoutMs: number } {
-    if (this.#closed) throw this.#error('ERR_KMS_CLOSED', { operation: 'close' });
+  #begin(
+    subject: CallSubject,
+    options: CallOptions | undefined,
+  ): { signal: AbortSignal | undefined; timeoutMs: number } {
+    if (this.#closed) throw this.#error('ERR_KMS_CLOSED', subject);
     if (options === undefined) return { signal: undefined, timeoutMs: this.#limits.timeoutMs };
     const { signal, timeoutMs } = checkCallOptions(options);
-    if (signal?.aborted) throw this.#error('ERR_KMS_ABORTED', { operation: 'call' });
+    if (signal?.aborted) throw this.#error('ERR_KMS_ABORTED', subject);
     return { signal, timeoutMs: timeoutMs ?? this.#limits.timeoutMs };
   }
 
@@ -125,11 +136,12 @@ export class Calls {
       return this.#error('ERR_KMS_BACKEND', subject, error);
     }
     if (error.context.provider !== undefined) return error;
-    return new KmsError(error.code, {
+    const typed = new KmsError(error.code, {
       context: { ...this.#context(subject), ...error.context },
       retryable: error.retryable,
       cause: rawCause(error),
     });
+    return withPauseOf(typed, error);
   }
 
   #error(code: KmsError['code'], subject: CallSubject, cause?: unknown): KmsError {
@@ -147,18 +159,43 @@ export class Calls {
   }
 }
 
+/** Makes a signal only for who asks for one: that is a share of what a signature costs. */
+class LocalCall implements DriverCall {
+  readonly callerSignal: AbortSignal | undefined;
+  readonly deadline: number;
+  #own: AbortSignal | undefined;
+
+  constructor(callerSignal: AbortSignal | undefined, deadline: number) {
+    this.callerSignal = callerSignal;
+    this.deadline = deadline;
+  }
+
+  get signal(): AbortSignal {
+    this.#own ??= this.callerSignal ?? new AbortController().signal;
+    return this.#own;
+  }
+}
+
 /** @throws KmsError `ERR_KMS_INVALID_ARGUMENT` */
 export function checkCallOptions(options: CallOptions): CallOptions {
-  if (typeof options !== 'object' || options === null) throw invalidArgument('options', 'an object', kindOf(options));
-  const { signal, timeoutMs } = options;
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw invalidArgument('signal', 'an AbortSignal', kindOf(signal));
-  }
-  if (timeoutMs !== undefined) checkInteger(timeoutMs, 'timeoutMs');
-  return { signal, timeoutMs };
+  return readOptions(options, 'options', ({ signal, timeoutMs }) => {
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+      throw invalidArgument('signal', 'an AbortSignal', kindOf(signal));
+    }
+    if (timeoutMs !== undefined) checkInteger(timeoutMs, 'timeoutMs');
+    return { signal, timeoutMs };
+  });
 }
 
 function isWorthRepeating(error: unknown, repeat: Repeat): boolean {
   if (!(error instanceof KmsError) || !error.retryable) return false;
   return repeat === 'always' || error.code === 'ERR_KMS_THROTTLED';
+}
+
+/** Waits as long as the backend asked for. At once `false` where the call's time would be over by then. */
+async function pauseHasPassed(error: unknown, deadline: number, signal: AbortSignal): Promise<boolean> {
+  const pause = pauseAfter(error);
+  if (performance.now() + pause >= deadline) return false;
+  if (pause > 0) await sleep(pause, undefined, { signal });
+  return true;
 }

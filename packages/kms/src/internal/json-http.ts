@@ -1,16 +1,20 @@
+import { X509Certificate } from 'node:crypto';
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-import { isIP } from 'node:net';
+import { isIP, type Socket } from 'node:net';
+import { createSecureContext, type SecureContext } from 'node:tls';
 import { invalidArgument, kindOf } from '../arguments.ts';
 import { KmsError } from '../errors.ts';
+import { networkError } from './network-error.ts';
 
 const MAX_ANSWER_BYTES = 1024 * 1024;
-const MAX_SOCKETS = 64;
+const KEPT_SOCKETS = 56;
+const FRESH_SOCKETS = 8;
 const IDLE_MS = 30_000;
 
 /** Certificates of an HTTPS client, PEM each. */
 export interface TlsOptions {
-  /** Authorities to trust. @default the system's */
+  /** Authorities to trust. @default those that Node brings */
   readonly ca?: string | undefined;
   /** The client's certificate, for mutual TLS. */
   readonly cert?: string | undefined;
@@ -25,7 +29,14 @@ export interface JsonRequest {
   readonly path: string;
   readonly query?: string | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Sent as a form if it is `URLSearchParams`, else as JSON. */
   readonly body?: unknown;
+  /**
+   * What happens on a kept connection that the server has closed meanwhile. `at-least-once`: the request is sent again
+   * at once, on a new one. `at-most-once`: it is sent on a new one from the start, and never again.
+   * @default 'at-least-once'
+   */
+  readonly delivery?: 'at-least-once' | 'at-most-once' | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -37,52 +48,74 @@ export interface JsonAnswer {
 }
 
 /**
- * JSON over HTTP to one address, on a bounded number of connections that are kept open. Redirects are not followed, so
- * what the headers hold goes to no other host; answers are bounded.
+ * JSON over HTTP to one address, on at most 64 connections, most of them kept open. Redirects are not followed, so what
+ * the headers hold goes to no other host; answers are bounded.
  */
 export class JsonHttp {
   readonly #base: URL;
-  readonly #agent: HttpAgent | HttpsAgent;
+  readonly #kept: HttpAgent | HttpsAgent;
+  readonly #fresh: HttpAgent | HttpsAgent;
 
+  /** @throws KmsError `ERR_KMS_INVALID_ARGUMENT` for certificates that cannot be used, naming `tls` */
   constructor(base: URL, tls: TlsOptions = {}) {
     this.#base = base;
-    const pool = { keepAlive: true, maxSockets: MAX_SOCKETS, timeout: IDLE_MS };
-    this.#agent = base.protocol === 'https:' ? new HttpsAgent({ ...pool, ...set(tls) }) : new HttpAgent(pool);
+    const kept = { keepAlive: true, maxSockets: KEPT_SOCKETS, timeout: IDLE_MS };
+    // Not by maxSockets: with that, Node hands a used connection to the next request that waits.
+    const fresh = { keepAlive: false, maxTotalSockets: FRESH_SOCKETS };
+    // As a context and not as PEM, which the agent would make part of the names of its pools.
+    const secureContext = secureContextOf(tls);
+    const secure = base.protocol === 'https:';
+    this.#kept = secure ? new HttpsAgent({ ...kept, secureContext }) : new HttpAgent(kept);
+    this.#fresh = secure ? new HttpsAgent({ ...fresh, secureContext }) : new HttpAgent(fresh);
   }
 
   /**
-   * @throws KmsError `ERR_KMS_UNAVAILABLE` for what the network did, `ERR_KMS_INVALID_RESPONSE` for a redirect, a
-   * success that is no JSON, or more than 1 MiB
+   * @throws KmsError `ERR_KMS_UNAVAILABLE` for what the network did, `ERR_KMS_CREDENTIALS` where the server refuses the
+   * client's certificate, `ERR_KMS_INVALID_RESPONSE` for a redirect, a success that is no JSON, or more than 1 MiB
    */
   async send(request: JsonRequest): Promise<JsonAnswer> {
-    const { method, path, query = '', headers, body, signal } = request;
-    const text = body === undefined ? undefined : JSON.stringify(body);
-    const options: RequestOptions = {
-      agent: this.#agent,
-      method,
-      signal,
-      path: `${this.#base.pathname.replace(/\/$/, '')}/${path}${query === '' ? '' : `?${query}`}`,
-      headers: {
-        accept: 'application/json',
-        'accept-encoding': 'identity',
-        ...(text === undefined
-          ? {}
-          : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
-        ...headers,
-      },
-    };
+    const [options, text] = this.#optionsOf(request);
     try {
-      const response = await exchange(this.#base, options, text);
+      const response = await this.#exchange(request, options, text);
       return answerOf(response, await readBounded(response));
     } catch (cause) {
-      if (cause instanceof KmsError) throw cause;
-      const { code } = cause as NodeJS.ErrnoException;
-      throw new KmsError('ERR_KMS_UNAVAILABLE', { retryable: !isCertificateError(code), cause });
+      throw cause instanceof KmsError ? cause : networkError(cause);
     }
   }
 
+  /** Ends all connections, also those in use. */
   close(): void {
-    this.#agent.destroy();
+    endPool(this.#kept);
+    endPool(this.#fresh);
+  }
+
+  async #exchange(
+    { delivery = 'at-least-once' }: JsonRequest,
+    options: RequestOptions,
+    text: string | undefined,
+  ): Promise<IncomingMessage> {
+    const onFresh = { ...options, agent: this.#fresh };
+    if (delivery === 'at-most-once') return exchange(this.#base, onFresh, text);
+    try {
+      return await exchange(this.#base, { ...options, agent: this.#kept }, text);
+    } catch (error) {
+      if (error instanceof StaleConnection) return exchange(this.#base, onFresh, text);
+      throw error;
+    }
+  }
+
+  #optionsOf({ method, path, query = '', headers, body, signal }: JsonRequest): [RequestOptions, string | undefined] {
+    const isForm = body instanceof URLSearchParams;
+    const text = isForm ? body.toString() : body === undefined ? undefined : JSON.stringify(body);
+    const type = isForm ? 'application/x-www-form-urlencoded;charset=UTF-8' : 'application/json';
+    const described = text === undefined ? {} : { 'content-type': type, 'content-length': Buffer.byteLength(text) };
+    const options = {
+      method,
+      signal,
+      path: `${this.#base.pathname.replace(/\/$/, '')}/${path}${query === '' ? '' : `?${query}`}`,
+      headers: { accept: 'application/json', 'accept-encoding': 'identity', ...described, ...headers },
+    };
+    return [options, text];
   }
 }
 
@@ -104,11 +137,41 @@ export function checkAddress(argument: string, address: unknown, allowHttp = fal
   return url;
 }
 
+/** Without this, a destroyed pool opens connections for requests that waited in it, although they are ended, and keeps them. */
+function endPool(agent: HttpAgent): void {
+  agent.createConnection = (_options, callback) => {
+    callback?.(new Error('The pool is closed.'), undefined as never);
+    return undefined;
+  };
+  agent.destroy();
+}
+
+/** A kept connection turned out to be closed before anything was answered. */
+class StaleConnection extends Error {}
+
+/** Connections that had a request before. */
+const USED = new WeakSet<Socket>();
+
 function exchange(base: URL, options: RequestOptions, body: string | undefined): Promise<IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const request =
-    base.protocol === 'https:' ? httpsRequest(base, options, resolve) : httpRequest(base, options, resolve);
-  request.on('error', reject);
+  const request = base.protocol === 'https:' ? httpsRequest(base, options) : httpRequest(base, options);
+  request.once('response', (response) => {
+    // Who answers half a request may never read the rest, which would keep the connection for ever.
+    response.once('end', () => request.writableFinished || request.destroy());
+    resolve(response);
+  });
+  let wasUsed = false;
+  // `reusedSocket` is not set for a request that waited for the connection.
+  request.once('socket', (socket) => {
+    wasUsed = USED.has(socket);
+    USED.add(socket);
+  });
+  request.on('error', (error: NodeJS.ErrnoException) => {
+    const isStale = wasUsed && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
+    reject(isStale ? new StaleConnection() : error);
+  });
+  // Without an error or an answer it ends when the server switches protocols.
+  request.once('close', () => reject(new KmsError('ERR_KMS_INVALID_RESPONSE', { context: { expected: 'an answer' } })));
   request.end(body);
   return promise;
 }
@@ -149,14 +212,26 @@ function invalidResponse({ statusCode = 0 }: IncomingMessage, expected: string):
   return new KmsError('ERR_KMS_INVALID_RESPONSE', { context: { status: statusCode, expected } });
 }
 
-function isCertificateError(code: string | undefined): boolean {
-  return code !== undefined && /CERT|SIGNED|SELF_SIGNED|ERR_TLS|ERR_SSL|UNABLE_TO/.test(code);
-}
-
 function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || (isIP(hostname) === 4 && hostname.startsWith('127.'));
 }
 
-function set(options: TlsOptions): TlsOptions {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+function secureContextOf({ ca, cert, key, passphrase }: TlsOptions): SecureContext {
+  if ((cert === undefined) !== (key === undefined)) {
+    throw invalidArgument('tls', 'certificate and key of the client, or neither', 'one of them');
+  }
+  try {
+    if (ca !== undefined) checkAuthorities(ca);
+    return createSecureContext({ ca, cert, key, passphrase } as Parameters<typeof createSecureContext>[0]);
+  } catch {
+    // OpenSSL's error is not passed on: what it says of a key is not ours to judge.
+    throw invalidArgument('tls', 'PEM of certificates, and of the key that belongs to the first', 'something else');
+  }
+}
+
+/** Node takes a text without certificates for no authorities at all, and says nothing. */
+function checkAuthorities(pem: string): void {
+  const certificates = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
+  const read = certificates.map((certificate) => new X509Certificate(certificate));
+  if (read.length === 0) throw new TypeError('no certificate');
 }

@@ -2,9 +2,13 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 
-/** Serves bytes as they are: `serve` gets each connection once its first request is there, and the request's text. */
+/**
+ * Serves bytes as they are: `serve` gets each connection once its first request is there, and the request's text.
+ * @param atEnd of the test, where several run at once
+ */
 export async function startBadServer(
   serve: (socket: Socket, request: string) => void,
+  atEnd: (work: () => void) => void = onTestFinished,
 ): Promise<{ readonly url: string; readonly requests: readonly string[]; readonly sockets: ReadonlySet<Socket> }> {
   const requests: string[] = [];
   const sockets = new Set<Socket>();
@@ -20,7 +24,7 @@ export async function startBadServer(
     });
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  onTestFinished(() => {
+  atEnd(() => {
     for (const socket of sockets) socket.destroy();
     server.close();
   });

@@ -172,6 +172,21 @@ describe('a token endpoint that', () => {
     await expect.poll(() => endpoint.sockets.size, { timeout: 10_000 }).toBe(0);
   });
 
+  it('never answers on one connection is asked on another', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const endpoint = await startBadServer((socket) => {
+      if (endpoint.requests.length > 1) socket.write(answer(token({})));
+    });
+    const service = await startService({});
+    const oauth = { tokenUrl: `${endpoint.url}/token`, clientId: 'c', clientSecret: 's' };
+    const provider = open(service.url, oauth);
+    expect(await provider.health({ timeoutMs: 200 })).toMatchObject({ ok: false, code: 'ERR_KMS_TIMEOUT' });
+    vi.advanceTimersByTime(3_000);
+    expect(await Promise.all([provider.health(), provider.health()])).toMatchObject([{ ok: true }, { ok: true }]);
+    expect(endpoint.requests).toHaveLength(2);
+  });
+
   it('is asked no more after close(), also not because the connection of a request was lost by it', async () => {
     let given = 0;
     const endpoint = await startBadServer((socket) => {

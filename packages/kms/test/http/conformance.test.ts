@@ -11,7 +11,6 @@ interface Way {
 }
 
 const WAYS: Readonly<Record<string, () => Promise<Way>>> = {
-  'without authentication': async () => ({ server: {}, client: {}, secrets: () => [] }),
   'with a bearer token': async () => {
     const apiKey = 'api-key-7d0c2a9e5f';
     return { server: { auth: { kind: 'bearer', apiKey } }, client: { apiKey }, secrets: () => [apiKey] };

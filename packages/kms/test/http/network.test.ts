@@ -8,9 +8,9 @@ const SIGNATURE = Buffer.alloc(64, 7).toString('base64url');
 const DATA = Buffer.from('data');
 const LIMITS = { timeoutMs: 2_000, attemptTimeoutMs: 250, retries: 1 };
 
-function open(baseUrl: string, over = {}) {
+function open(baseUrl: string, over = {}, atEnd: (work: () => Promise<void>) => void = onTestFinished) {
   const provider = httpProvider({ id: 'remote', baseUrl, apiKey: 'key-of-the-caller', retries: 1, ...over });
-  onTestFinished(() => provider.close());
+  atEnd(() => provider.close());
   return provider;
 }
 
@@ -157,11 +157,11 @@ const FAULTS: readonly Fault[] = [
 ];
 
 describe('a service that', () => {
-  it.for(FAULTS)('$what: a typed error in time', async ({ serve, code, sent }) => {
-    const { url, requests, sockets } = await startBadServer(serve);
+  it.concurrent.for(FAULTS)('$what: a typed error in time', async ({ serve, code, sent }, context) => {
+    const { url, requests, sockets } = await startBadServer(serve, context.onTestFinished);
     // Only who is to run into the limit gets a short one.
     const limits = code === 'ERR_KMS_TIMEOUT' ? LIMITS : { ...LIMITS, timeoutMs: 8_000, attemptTimeoutMs: 4_000 };
-    const provider = open(url, limits);
+    const provider = open(url, limits, context.onTestFinished);
     const start = performance.now();
     const error = await provider.sign(refOf(provider), DATA).catch((reason: unknown) => reason);
     expect(error).toMatchObject({
@@ -172,7 +172,7 @@ describe('a service that', () => {
     expect(performance.now() - start).toBeLessThan(LIMITS.timeoutMs + 1_000);
     expect(requests).toHaveLength(sent);
     await provider.close();
-    await expect.poll(() => sockets.size, { timeout: 10_000 }).toBe(0);
+    await context.expect.poll(() => sockets.size, { timeout: 10_000 }).toBe(0);
   });
 });
 
@@ -184,6 +184,18 @@ it('a service that refuses before it has everything is told apart from a hang', 
   // It depends on whether the answer or the closed connection is seen first.
   expect(['ERR_KMS_BACKEND', 'ERR_KMS_UNAVAILABLE']).toContain((error as { code?: string }).code);
   expect(performance.now() - start).toBeLessThan(10_000);
+});
+
+it('a service that answers half a request and reads no more keeps no connection', async () => {
+  const { url, sockets } = await startBadServer((socket) => {
+    socket.pause();
+    socket.write(answer('{"error":"too much"}', {}, '413 Too Large'));
+  });
+  const provider = open(url, { retries: 0 });
+  const signed = provider.sign(refOf(provider), Buffer.alloc(16 * 1024 * 1024));
+  await expect(signed).rejects.toMatchObject({ code: 'ERR_KMS_BACKEND', context: { status: 413 } });
+  for (const socket of sockets) socket.resume();
+  await expect.poll(() => sockets.size, { timeout: 10_000 }).toBe(0);
 });
 
 describe('nobody who answers', () => {
@@ -237,6 +249,13 @@ describe('a kept connection that the service has closed', () => {
     expect(requests.length).toBeGreaterThan(8);
   });
 
+  it('costs nothing more to a request that waited for it', async () => {
+    const { url } = await startForgetful();
+    const provider = open(url, { retries: 0 });
+    const signed = Array.from({ length: 200 }, () => provider.sign(refOf(provider), DATA));
+    expect(await Promise.all(signed)).toHaveLength(200);
+  });
+
   it('is not used for a key that is made: it would be made twice, or not known', async () => {
     const { url, requests } = await startForgetful();
     const provider = open(url, { retries: 0 });
@@ -245,6 +264,22 @@ describe('a kept connection that the service has closed', () => {
     await expect(made).rejects.toMatchObject({ code: 'ERR_KMS_INVALID_RESPONSE' }); // it was answered, with a signature
     expect(requests.filter((request) => request.startsWith('POST /keys HTTP'))).toHaveLength(1);
   });
+});
+
+it('each create has a connection of its own, however many there are at once', async () => {
+  const used: Socket[] = [];
+  const { url } = await startBadServer((socket) => {
+    used.push(socket);
+    socket.write(answer('{}'));
+  });
+  const provider = open(url, { retries: 0 });
+  const made = Array.from({ length: 30 }, (_, n) => provider.createKey({ tenantId: 'acme', keyId: `k${n}` }));
+  const results = await Promise.allSettled(made);
+  expect(new Set(results.map((result) => result.status === 'rejected' && result.reason.code))).toEqual(
+    new Set(['ERR_KMS_INVALID_RESPONSE']),
+  );
+  expect(used).toHaveLength(30);
+  expect(new Set(used).size).toBe(30);
 });
 
 it('a create whose connection is lost is not made again', async () => {

@@ -61,8 +61,8 @@ describe('a status', () => {
     }
   });
 
-  it('of 404 in JSON means the key, or what the service cannot do', async () => {
-    const { provider } = await openRemote({ intercept: () => json(404) }, { canImport: true, canList: true });
+  it.each([404, 410])('of %i in JSON means the key, or what the service cannot do', async (status) => {
+    const { provider } = await openRemote({ intercept: () => json(status) }, { canImport: true, canList: true });
     expect(await codesOf(provider, OPERATIONS)).toEqual({
       create: 'ERR_KMS_INVALID_RESPONSE',
       import: 'ERR_KMS_UNSUPPORTED',
@@ -74,8 +74,8 @@ describe('a status', () => {
     });
   });
 
-  it('of 404 that is not JSON comes from somebody else: no key counts as deleted', async () => {
-    const { provider } = await openRemote({ intercept: () => page(404) }, { canImport: true, canList: true });
+  it.each([404, 410])('of %i that is not JSON comes from somebody else: no key counts as deleted', async (status) => {
+    const { provider } = await openRemote({ intercept: () => page(status) }, { canImport: true, canList: true });
     expect(await codesOf(provider, OPERATIONS)).toEqual({
       create: 'ERR_KMS_INVALID_RESPONSE',
       import: 'ERR_KMS_UNSUPPORTED',

@@ -23,15 +23,19 @@ export function refOf(provider: KmsProvider, over: Partial<KmsKeyRef> = {}): Kms
   return { ...ref, ...over };
 }
 
-/** A service and a provider of its keys, for one test. */
+/**
+ * A service and a provider of its keys, for one test.
+ * @param atEnd of the test, where several run at once
+ */
 export async function openRemote(
   server: RemoteKmsOptions = {},
   client: Partial<HttpProviderOptions> = {},
+  atEnd: (work: () => Promise<void>) => void = onTestFinished,
 ): Promise<{ readonly service: RemoteKms; readonly provider: KmsProvider }> {
   const service = await startRemoteKms(server);
-  onTestFinished(service.stop);
+  atEnd(service.stop);
   const provider = httpProvider({ id: 'remote', baseUrl: service.url, retries: 0, ...client });
-  onTestFinished(() => provider.close());
+  atEnd(() => provider.close());
   return { service, provider };
 }
 
