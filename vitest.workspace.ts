@@ -3,9 +3,9 @@ import { defineConfig } from 'vitest/config';
 
 const source = (path: string): string => fileURLToPath(new URL(`packages/${path}`, import.meta.url));
 
-const project = (folder: string) => ({
+const project = (folder: string, isolate = true) => ({
   extends: true as const,
-  test: { name: folder.replace(/^.*\//, ''), root: folder, include: ['test/**/*.test.ts'] },
+  test: { name: folder.replace(/^.*\//, ''), root: folder, include: ['test/**/*.test.ts'], isolate },
 });
 
 /** What the envelope has to do on every runtime, on the one without `node:crypto`. */
@@ -78,7 +78,7 @@ export default defineConfig({
       portable,
       project('packages/secrets'),
       project('packages/kms'),
-      project('packages/kms-aws'),
+      project('packages/kms-aws', false), // loading the SDK for each file costs more than its tests
       project('packages/kms-pkcs11'),
       project('packages/testkit'),
       project('packages/bench'),

@@ -5,6 +5,7 @@ import { awsError, isCorrectedClock } from './errors.ts';
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 800;
+const NOT_YET: ReadonlySet<string> = new Set(['ERR_KMS_KEY_NOT_FOUND', 'ERR_KMS_KEY_NOT_USABLE']);
 
 /**
  * One request, with typed errors. It is sent twice where the first was refused because of this machine's clock: the SDK
@@ -27,15 +28,16 @@ export async function request<T>(call: DriverCall, send: (options: SendOptions) 
 }
 
 /**
- * Reads what was just written, in the time of the call: AWS KMS is consistent after a while, and until then a new key may
- * not be found. The write is not repeated, so a passing failure is waited for too.
+ * Works with a key that was just made, in the time of the call: AWS KMS is consistent after a while, and until then may
+ * not find the key, or find it in the state before. Passing failures are waited out too, for making the key is not
+ * repeated; so this is for work that may be done twice.
  */
-export async function readNew<T>(call: DriverCall, read: () => Promise<T>): Promise<T> {
+export async function withNewKey<T>(call: DriverCall, work: () => Promise<T>): Promise<T> {
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
     try {
-      return await read();
+      return await work();
     } catch (error) {
-      const passes = error instanceof KmsError && (error.code === 'ERR_KMS_KEY_NOT_FOUND' || error.retryable);
+      const passes = error instanceof KmsError && (NOT_YET.has(error.code) || error.retryable);
       if (!passes || performance.now() + pause >= call.deadline) throw error;
     }
     await sleep(pause, undefined, { signal: call.signal });

@@ -1,3 +1,5 @@
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
 import { KMS } from '@aws-sdk/client-kms';
 import { boundAnswers } from './answer-size.ts';
 import type { SigningAlgorithm, SigningKeySpec } from './key-specs.ts';
@@ -101,6 +103,7 @@ const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
 export function makeClient(settings: ClientSettings): AwsKmsClient & { destroy(): void } {
   const { region, endpoint, credentials } = settings;
   const pool = { keepAlive: true, maxSockets: MAX_SOCKETS };
+  const [httpAgent, httpsAgent] = [new HttpAgent(pool), new HttpsAgent(pool)];
   const client = new KMS({
     region,
     ...(endpoint === undefined ? {} : { endpoint }),
@@ -109,8 +112,21 @@ export function makeClient(settings: ClientSettings): AwsKmsClient & { destroy()
     maxAttempts: 1,
     retryMode: 'standard',
     // Without a logger, the handler writes to the console that its sockets are busy.
-    requestHandler: { httpAgent: pool, httpsAgent: pool, logger: SILENT },
+    requestHandler: { httpAgent, httpsAgent, logger: SILENT },
   });
   boundAnswers(client);
-  return client;
+  return Object.assign(client, {
+    destroy() {
+      for (const agent of [httpAgent, httpsAgent]) endPool(agent);
+      KMS.prototype.destroy.call(client);
+    },
+  });
+}
+
+/** Without this, a destroyed pool opens connections for requests that waited in it, although they are ended, and keeps them. */
+function endPool(agent: HttpAgent): void {
+  agent.createConnection = (_options, callback) => {
+    callback?.(new Error('The pool is closed.'), undefined as never);
+    return undefined;
+  };
 }

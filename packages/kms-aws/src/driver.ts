@@ -1,5 +1,5 @@
 import { createPublicKey, hash, type JsonWebKey } from 'node:crypto';
-import type { EncryptionContext } from '@keywright/envelope';
+import { type EncryptionContext, rawCause } from '@keywright/envelope';
 import {
   type BackendKeyPage,
   type DriverCall,
@@ -17,13 +17,12 @@ import {
   type SignAlg,
   type WrappingKeyRef,
 } from '@keywright/kms';
-import { createAlias, deleteAliases } from './aliases.ts';
-import { readNew, request } from './calls.ts';
+import { request, withNewKey } from './calls.ts';
+import { arnOf, bytesOf, checkAnswerOf, checkKeyId } from './checks.ts';
 import type { AwsKmsClient } from './client.ts';
 import { deleteKey, deleteUnfinished } from './deletion.ts';
 import { awsError } from './errors.ts';
 import { importMaterial, importSpecOf } from './import-key.ts';
-import { arnOf, bytesOf, checkAnswerOf, checkKeyId } from './key-id.ts';
 import { KEY_SPECS, MAX_MESSAGE_BYTES, type SigningKeySpec } from './key-specs.ts';
 import { listKeys } from './list-keys.ts';
 import { signingTags, type Tag, type Tags, wrappingTags } from './tags.ts';
@@ -45,6 +44,7 @@ export class AwsKmsDriver implements KmsDriver {
   readonly reach = 'remote';
   readonly capabilities: KmsCapabilities;
   readonly #settings: AwsKmsSettings;
+  readonly #unfinished = new Set<Promise<unknown>>();
 
   constructor(settings: AwsKmsSettings) {
     this.#settings = settings;
@@ -91,9 +91,7 @@ export class AwsKmsDriver implements KmsDriver {
 
   async deleteKey(key: KmsKeyRef, call: DriverCall): Promise<void> {
     const { client, aliasPrefix } = this.#settings;
-    const externalId = this.#idOf(key, 'key.externalId');
-    const isThere = await deleteKey(client, externalId, call);
-    if (isThere && aliasPrefix !== undefined) await deleteAliases(client, aliasPrefix, externalId, call);
+    await deleteKey(client, this.#idOf(key, 'key.externalId'), aliasPrefix, call);
   }
 
   async listKeys(
@@ -108,7 +106,7 @@ export class AwsKmsDriver implements KmsDriver {
     const externalId = await this.#make('SYMMETRIC_DEFAULT', 'AWS_KMS', wrappingTags(name, tags), call);
     return await this.#orUndo(externalId, async () => {
       await this.#name(externalId, name, call);
-      await readNew(call, () => request(call, (options) => client.describeKey({ KeyId: externalId }, options)));
+      await withNewKey(call, () => request(call, (options) => client.describeKey({ KeyId: externalId }, options)));
       return { externalId };
     });
   }
@@ -139,6 +137,8 @@ export class AwsKmsDriver implements KmsDriver {
   }
 
   async close(): Promise<void> {
+    // Their calls were ended, and what they have made is being undone.
+    await Promise.allSettled(this.#unfinished);
     this.#settings.destroy();
   }
 
@@ -171,15 +171,20 @@ export class AwsKmsDriver implements KmsDriver {
     return await this.#orUndo(externalId, async () => {
       await fill?.();
       await this.#name(externalId, name, call);
-      const publicKey = await readNew(call, () => this.#publicKey(externalId, alg, call));
+      const publicKey = await withNewKey(call, () => this.#publicKey(externalId, alg, call));
       return { externalId, externalVersion: null, publicKey };
     });
   }
 
+  /** Names a key for people. Nothing is done by this name: it may be made to lead to another key. */
   async #name(externalId: string, name: string, call: DriverCall): Promise<void> {
     const { client, aliasPrefix } = this.#settings;
     if (aliasPrefix === undefined) return;
-    await readNew(call, () => createAlias(client, `alias/${aliasPrefix}${name}`, externalId, call));
+    const input = { AliasName: `alias/${aliasPrefix}${name}`, TargetKeyId: externalId };
+    await withNewKey(call, () => request(call, (options) => client.createAlias(input, options))).catch((error) => {
+      // The name is random: an attempt whose answer was lost has made it.
+      if (error.code !== 'ERR_KMS_KEY_EXISTS') throw error;
+    });
   }
 
   /**
@@ -187,13 +192,22 @@ export class AwsKmsDriver implements KmsDriver {
    * undone is found by its tags, and nothing is made again behind the caller's back.
    */
   async #orUndo<T>(externalId: string, finish: () => Promise<T>): Promise<T> {
-    try {
-      return await finish();
-    } catch (cause) {
-      const error = awsError(cause);
-      if (await deleteUnfinished(this.#settings.client, externalId)) throw error;
-      throw new KmsError(error.code, { context: error.context, retryable: false, cause });
-    }
+    const { client, region, aliasPrefix } = this.#settings;
+    const work = async (): Promise<T> => {
+      try {
+        // A client of the host may be of another region, where the key would be refused ever after.
+        checkKeyId(externalId, region, 'client');
+        return await finish();
+      } catch (cause) {
+        const error = awsError(cause);
+        if (await deleteUnfinished(client, externalId, aliasPrefix)) throw error;
+        const context = { ...error.context, state: 'creating' };
+        throw new KmsError(error.code, { context, retryable: false, cause: rawCause(error) });
+      }
+    };
+    const finished = work().finally(() => this.#unfinished.delete(finished));
+    this.#unfinished.add(finished);
+    return await finished;
   }
 
   async #publicKey(externalId: string, alg: SignAlg, call: DriverCall): Promise<JsonWebKey> {

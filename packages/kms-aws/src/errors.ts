@@ -4,6 +4,7 @@ import { AnswerTooLarge } from './answer-size.ts';
 /** What AWS KMS, IAM and the SDK call their errors. */
 const CODES: ReadonlyMap<string, KmsErrorCode> = new Map([
   ['NotFoundException', 'ERR_KMS_KEY_NOT_FOUND'],
+  ['AlreadyExistsException', 'ERR_KMS_KEY_EXISTS'],
   ['DisabledException', 'ERR_KMS_KEY_NOT_USABLE'],
   // Pending deletion, pending import, being made.
   ['KMSInvalidStateException', 'ERR_KMS_KEY_NOT_USABLE'],
@@ -67,7 +68,8 @@ interface AwsError {
 export function awsError(error: unknown): KmsError {
   if (error instanceof KmsError) return error;
   const { name, code, status } = read(error);
-  const named = error instanceof AnswerTooLarge ? 'ERR_KMS_INVALID_RESPONSE' : CODES.get(name);
+  const isNoAnswer = error instanceof AnswerTooLarge || code.startsWith('HPE_');
+  const named = isNoAnswer ? 'ERR_KMS_INVALID_RESPONSE' : CODES.get(name);
   const isCertificate = CERTIFICATE.test(code);
   const isNetwork = isCertificate || NETWORK.test(code);
   return new KmsError(named ?? (isNetwork ? 'ERR_KMS_UNAVAILABLE' : codeOfStatus(status, error)), {

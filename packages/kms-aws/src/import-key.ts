@@ -1,9 +1,9 @@
 import { constants, createPrivateKey, createPublicKey, publicEncrypt, randomBytes } from 'node:crypto';
 import { aesKwpWrap } from '@keywright/envelope/aes-kwp';
 import { type DriverCall, KmsError, type PrivateJwk, type SignAlg } from '@keywright/kms';
-import { readNew, request } from './calls.ts';
+import { request, withNewKey } from './calls.ts';
+import { bytesOf } from './checks.ts';
 import type { AwsKmsClient } from './client.ts';
-import { bytesOf } from './key-id.ts';
 import { KEY_SPECS, type SigningKeySpec } from './key-specs.ts';
 
 /**
@@ -27,7 +27,7 @@ export async function importMaterial(
   privateJwk: PrivateJwk,
   call: DriverCall,
 ): Promise<void> {
-  const parameters = await readNew(call, () =>
+  const parameters = await withNewKey(call, () =>
     request(call, (options) =>
       client.getParametersForImport(
         { KeyId: externalId, WrappingAlgorithm: 'RSA_AES_KEY_WRAP_SHA_256', WrappingKeySpec: 'RSA_4096' },
@@ -41,7 +41,7 @@ export async function importMaterial(
     EncryptedKeyMaterial: wrap(bytesOf(parameters.PublicKey, 'a wrapping key'), privateJwk),
     ExpirationModel: 'KEY_MATERIAL_DOES_NOT_EXPIRE',
   } as const;
-  await request(call, (options) => client.importKeyMaterial(input, options));
+  await withNewKey(call, () => request(call, (options) => client.importKeyMaterial(input, options)));
 }
 
 /** PKCS #8 under an AES key that is used once, behind that key under the wrapping key. */

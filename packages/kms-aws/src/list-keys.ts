@@ -1,5 +1,6 @@
 import { type BackendKey, type BackendKeyPage, type DriverCall, KmsError } from '@keywright/kms';
 import { mapBounded, request } from './calls.ts';
+import { invalidArgument, kindOf } from './checks.ts';
 import type { AwsKmsClient } from './client.ts';
 import { isGoing } from './deletion.ts';
 import { readTags, type Tags } from './tags.ts';
@@ -17,9 +18,9 @@ export async function listKeys(
   page: { readonly cursor: string | undefined; readonly limit: number },
   call: DriverCall,
 ): Promise<BackendKeyPage> {
-  const { cursor: marker, limit } = page;
+  const { before, marker } = readCursor(page.cursor);
   const answer = await request(call, (options) =>
-    client.listKeys({ Limit: limit, ...(marker === undefined ? {} : { Marker: marker }) }, options),
+    client.listKeys({ Limit: page.limit, ...(marker === undefined ? {} : { Marker: marker }) }, options),
   );
   const { Keys: listed, NextMarker: next, Truncated: isTruncated } = answer;
   if (!Array.isArray(listed) || (isTruncated === true && (typeof next !== 'string' || next === ''))) {
@@ -27,10 +28,21 @@ export async function listKeys(
   }
   const ids = listed.map(({ KeyArn: arn }) => arn).filter((arn) => typeof arn === 'string');
   const read = await mapBounded(ids, AT_ONCE, (externalId) => readKey(client, externalId, tags, call));
-  // Keys of others may be closed to us. Where all are, more likely we may not read tags: that is no empty list.
-  if (read.length > 0 && read.every((key) => key instanceof KmsError)) throw read[0];
   const keys = read.filter((key): key is BackendKey => key !== undefined && !(key instanceof KmsError));
-  return { keys, cursor: isTruncated === true ? next : undefined };
+  const closed = read.find((key) => key instanceof KmsError);
+  const isOpen = before === 'open' || read.some((key) => !(key instanceof KmsError));
+  const seen = isOpen ? 'open' : closed === undefined ? before : 'closed';
+  if (isTruncated === true) return { keys, cursor: `${seen}:${next}` };
+  // Keys of others may be closed to us. Where all are, more likely we may not read tags: that is no empty list.
+  if (seen === 'closed') throw closed ?? new KmsError('ERR_KMS_DENIED');
+  return { keys, cursor: undefined };
+}
+
+/** A cursor of ours is that of AWS behind what the tags of the keys before it were: any of them open to us, all closed. */
+function readCursor(cursor = 'none:'): { readonly before: string; readonly marker: string | undefined } {
+  const [, before, marker] = /^(open|closed|none):(.*)$/s.exec(cursor) ?? [];
+  if (before === undefined) throw invalidArgument('cursor', 'what the page before returned', kindOf(cursor));
+  return { before, marker: marker === '' ? undefined : marker };
 }
 
 /** `undefined` for a key that is not ours, or not any more; the refusal of one whose tags we may not read. */

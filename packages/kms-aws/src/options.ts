@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { KmsError, type ProviderOptions } from '@keywright/kms';
-import { checkPattern, invalidArgument, kindOf } from './arguments.ts';
+import { checkPattern, invalidArgument, kindOf } from './checks.ts';
 import { type AwsKmsClient, makeClient } from './client.ts';
 import type { AwsKmsSettings } from './driver.ts';
 import { checkTags } from './tags.ts';

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { invalidArgument, kindOf } from './arguments.ts';
+import { invalidArgument, kindOf } from './checks.ts';
 
 export interface Tag {
   readonly TagKey: string;

@@ -1,14 +1,14 @@
 import { type EncryptionContext, EnvelopeError, rawCause } from '@keywright/envelope';
 import { type DriverCall, KmsError } from '@keywright/kms';
-import { invalidArgument, kindOf } from './arguments.ts';
 import { request } from './calls.ts';
+import { bytesOf, checkAnswerOf, invalidArgument } from './checks.ts';
 import type { AwsKmsClient } from './client.ts';
 import { isWrongCiphertext } from './errors.ts';
-import { bytesOf, checkAnswerOf } from './key-id.ts';
 import { MAX_MESSAGE_BYTES } from './key-specs.ts';
 
-/** Longest context that AWS KMS takes, in bytes. */
+/** Longest context that AWS KMS takes, and longest wrapped key, in bytes. */
 const MAX_CONTEXT_BYTES = 8192;
+const MAX_WRAPPED_BYTES = 6144;
 
 /** Wraps a key; the context is associated data of AES-GCM in AWS KMS, and shows in CloudTrail. */
 export async function encrypt(
@@ -35,6 +35,8 @@ export async function decrypt(
   context: EncryptionContext,
   call: DriverCall,
 ): Promise<Uint8Array> {
+  // AWS KMS would call the request invalid, not the ciphertext.
+  if (wrapped.byteLength > MAX_WRAPPED_BYTES) throw new EnvelopeError('ERR_ENVELOPE_DECRYPT');
   // The key is named: without that, any key that we may use and that the ciphertext names would do.
   const input = { KeyId: externalId, CiphertextBlob: wrapped, EncryptionContext: checkContext(context) };
   try {
@@ -48,14 +50,9 @@ export async function decrypt(
   }
 }
 
+/** A context that the shell has checked to be texts, in a length that AWS KMS takes. */
 function checkContext(context: EncryptionContext): Record<string, string> {
-  if (typeof context !== 'object' || context === null) throw invalidArgument('context', 'an object', kindOf(context));
-  const pairs = Object.entries(context);
-  let length = 0;
-  for (const [name, value] of pairs) {
-    if (typeof value !== 'string') throw invalidArgument('context', 'texts only', kindOf(value));
-    length += Buffer.byteLength(name) + Buffer.byteLength(value);
-  }
-  if (length <= MAX_CONTEXT_BYTES) return Object.fromEntries(pairs);
+  const length = Object.entries(context).reduce((sum, pair) => sum + Buffer.byteLength(pair.join('')), 0);
+  if (length <= MAX_CONTEXT_BYTES) return { ...context };
   throw invalidArgument('context', `at most ${MAX_CONTEXT_BYTES} bytes`, `${length} bytes`);
 }

@@ -1,10 +1,11 @@
 import { createPublicKey, hash, verify } from 'node:crypto';
 import type { KMS } from '@aws-sdk/client-kms';
-import { type KmsProvider, SIGN_ALGS, signJws } from '@keywright/kms';
+import { type KmsProvider, type SignAlg, signJws } from '@keywright/kms';
 import { type AwsKmsServer, describeOnAwsKms } from '@keywright/testkit/aws';
 import { compactVerify, importJWK } from 'jose';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { providerAt, publicKeyBySdk, REGION, refusalOf, sdkAt } from './support.ts';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { custodyPlace } from '../../kms/test/support/custody-search.ts';
+import { providerAt, publicKeyBySdk, REGION, ROOT, refusalOf, sdkAt } from './support.ts';
 
 const DATA = Buffer.from('data');
 const NAME = '0123456789abcdef0123456789abcdef';
@@ -35,13 +36,21 @@ describeOnAwsKms('keys in AWS KMS', (server) => {
     return Object.fromEntries(tags.map(({ TagKey, TagValue }) => [TagKey, TagValue]));
   };
 
-  it.each(SIGN_ALGS)('%s: jose takes a JWS by the public key that the SDK reads', async (alg) => {
-    const key = await provider.createKey({ tenantId: 'acme', keyId: `jws-${alg}`, alg });
+  it.each<{ algs: readonly [SignAlg, ...SignAlg[]] }>([
+    { algs: ['ES256'] },
+    { algs: ['ES384'] },
+    { algs: ['ES512'] },
+    { algs: ['EdDSA'] },
+    { algs: ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'] },
+  ])('$algs: jose takes a JWS by the public key that the SDK reads', async ({ algs }) => {
+    const key = await provider.createKey({ tenantId: 'acme', keyId: 'jws', alg: algs[0] });
     const jwk = await publicKeyBySdk(sdk, key);
-    const jws = await signJws(provider, key, Buffer.from('payload'));
-    const { payload, protectedHeader } = await compactVerify(jws, await importJWK(jwk as never, alg));
-    expect(Buffer.from(payload).toString()).toBe('payload');
-    expect(protectedHeader.alg).toBe(alg);
+    for (const alg of algs) {
+      const jws = await signJws(provider, { ...key, alg }, Buffer.from('payload'));
+      const { payload, protectedHeader } = await compactVerify(jws, await importJWK(jwk as never, alg));
+      expect(Buffer.from(payload).toString()).toBe('payload');
+      expect(protectedHeader.alg).toBe(alg);
+    }
   });
 
   it('sends the hash, never the data, for all but Ed25519', async () => {
@@ -131,6 +140,9 @@ describeOnAwsKms('keys in AWS KMS', (server) => {
       const refused = { code: 'ERR_KMS_KEY_NOT_USABLE', retryable: false };
       await sdk.disableKey({ KeyId: key.externalId });
       expect(await refusalOf(provider.sign(key, DATA))).toMatchObject(refused);
+      const restarted = providerAt(aws.url);
+      expect(await refusalOf(restarted.getPublicKey(key))).toMatchObject(refused);
+      await restarted.close();
       await sdk.enableKey({ KeyId: key.externalId });
       await expect(provider.sign(key, DATA)).resolves.toHaveLength(64);
       await sdk.scheduleKeyDeletion({ KeyId: key.externalId, PendingWindowInDays: 30 });
@@ -216,11 +228,29 @@ describeOnAwsKms('keys in AWS KMS', (server) => {
       code: 'ERR_KMS_INVALID_ARGUMENT',
       context: { argument: 'key' },
     });
+    const none = await during(async () => {
+      const unwrapped = provider.unwrapKey(wrappingKey, Buffer.alloc(6145), context);
+      expect(await refusalOf(unwrapped)).toMatchObject({ code: 'ERR_ENVELOPE_DECRYPT' });
+    });
+    expect(none).toEqual([]);
     const long = { purpose: 'x'.repeat(8186) };
     expect(await refusalOf(provider.wrapKey(wrappingKey, key, long))).toMatchObject({
       code: 'ERR_KMS_INVALID_ARGUMENT',
       context: { argument: 'context' },
     });
+  });
+
+  it('leaves no private key in a process that signs: not in its memory, rows, logs and errors', async () => {
+    const place = custodyPlace();
+    onTestFinished(place.remove);
+    const subject = await place.start({
+      module: new URL('../dist/index.js', import.meta.url).href,
+      factory: 'awsKmsProvider',
+      options: { id: 'aws', region: REGION, endpoint: aws.url, ...ROOT, attemptTimeoutMs: 25_000, timeoutMs: 30_000 },
+      algs: ['ES256', 'ES512', 'EdDSA'],
+    });
+    expect(subject.strings).toBeGreaterThan(10_000);
+    expect(subject.find([])).toEqual([]);
   });
 
   it('leaves a client of the host open', async () => {

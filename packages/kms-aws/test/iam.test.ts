@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { KmsProvider, PrivateJwk } from '@keywright/kms';
 import type { AwsKmsProviderOptions } from '@keywright/kms-aws';
 import { describeOnAwsKms } from '@keywright/testkit/aws';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { providerAt, refusalOf, sdkAt } from './support.ts';
 
 const DATA = Buffer.from('data');
@@ -100,6 +100,16 @@ describeOnAwsKms('an identity of IAM', (server) => {
     const state = (await sdk.describeKey({ KeyId: externalId })).KeyMetadata?.KeyState;
     expect(state).toBe('Enabled');
     sdk.destroy();
+  });
+
+  it('that may not make keys cannot get one of others by tagging it', async () => {
+    const keys = await keysOf(printedPolicy().Statement.filter(({ Sid }) => Sid !== 'Make'));
+    const [admin, sdk] = [sdkAt(server().url), sdkAt(server().url, keys)];
+    onTestFinished(() => [admin, sdk].forEach((client) => void client.destroy()));
+    const { KeyMetadata } = await admin.createKey({ KeySpec: 'ECC_NIST_P256', KeyUsage: 'SIGN_VERIFY' });
+    const Tags = [{ TagKey: 'ManagedBy', TagValue: 'keywright' }];
+    const tagging = sdk.tagResource({ KeyId: KeyMetadata?.Arn, Tags });
+    expect(await refusalOf(tagging)).toMatchObject({ name: 'AccessDeniedException' });
   });
 
   it('without a policy is denied, and asked no second time', async () => {

@@ -1,41 +1,15 @@
 import type { ServerResponse } from 'node:http';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
-import { KmsError, type KmsKeyRef, type KmsProvider } from '@keywright/kms';
-import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { AwsKmsProviderOptions } from '../src/index.ts';
-import { type Answering, type Asked, answering, refuse, succeed } from './answering.ts';
+import { KmsError, type KmsProvider } from '@keywright/kms';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { ARN, type Asked, DER, KEY, open, refuse, SIGNED, succeed } from './answering.ts';
 import { providerAt, REGION, refusalOf } from './support.ts';
 
-const ARN = `arn:aws:kms:${REGION}:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab`;
-const KEY: KmsKeyRef = Object.freeze({
-  tenantId: 'acme',
-  keyId: 'k1',
-  providerId: 'aws',
-  externalId: ARN,
-  externalVersion: null,
-  alg: 'ES256',
-});
 const DATA = Buffer.from('data');
-// r = s = 1
-const DER = Buffer.from('3006020101020101', 'hex').toString('base64');
-const SIGNED = { KeyId: ARN, Signature: DER, SigningAlgorithm: 'ECDSA_SHA_256' };
 
-const opened: { close(): Promise<void> }[] = [];
-
-async function open(
-  answer: (asked: Asked, response: ServerResponse) => void,
-  over: Partial<AwsKmsProviderOptions> = {},
-): Promise<{ server: Answering; provider: KmsProvider }> {
-  const server = await answering(answer);
-  const provider = providerAt(server.url, { timeoutMs: 3_000, attemptTimeoutMs: 1_000, ...over });
-  opened.push(provider, server);
-  return { server, provider };
-}
-
-afterEach(async () => {
-  vi.unstubAllEnvs();
-  for (const each of opened.splice(0)) await each.close();
-});
+afterEach(() => void vi.unstubAllEnvs());
 
 describe('what AWS KMS refuses with', () => {
   it.each([
@@ -170,7 +144,7 @@ describe('answers that are none', () => {
         (_asked, response) => {
           if (begin) response.writeHead(200, { 'content-type': 'application/x-amz-json-1.1' }).write('{"KeyId":');
         },
-        { timeoutMs: 600, attemptTimeoutMs: 200 },
+        { timeoutMs: 250, attemptTimeoutMs: 100 },
       );
       const start = performance.now();
       expect(await refusalOf(provider.sign(KEY, DATA))).toMatchObject({ code: 'ERR_KMS_TIMEOUT', retryable: true });
@@ -187,63 +161,37 @@ describe('answers that are none', () => {
     });
   });
 
+  it('what is no HTTP is no signature', async () => {
+    const { provider } = await open((_asked, response) => response.socket?.end('SSH-2.0-server\r\n'));
+    expect(await refusalOf(provider.sign(KEY, DATA))).toMatchObject({ code: 'ERR_KMS_INVALID_RESPONSE' });
+  });
+
+  it('a provider that is closed leaves no connection behind, though more calls waited than there may be', async () => {
+    const sockets = new Set<Socket>();
+    const server = createServer((socket) => {
+      sockets.add(
+        socket
+          .on('close', () => sockets.delete(socket))
+          .on('error', () => {})
+          .resume(),
+      );
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    const provider = providerAt(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    const calls = Array.from({ length: 200 }, () => refusalOf(provider.sign(KEY, DATA)));
+    await vi.waitFor(() => expect(sockets.size).toBe(64));
+    await provider.close();
+    for (const error of await Promise.all(calls)) expect(error).toMatchObject({ code: 'ERR_KMS_CLOSED' });
+    await vi.waitFor(() => expect(sockets.size).toBe(0));
+    await sleep(50);
+    expect(sockets.size).toBe(0);
+  });
+
   it('nobody there is unavailable', async () => {
     const { provider, server } = await open(() => {}, { retries: 1 });
     await server.close();
     expect(await refusalOf(provider.sign(KEY, DATA))).toMatchObject({ code: 'ERR_KMS_UNAVAILABLE', retryable: true });
-  });
-});
-
-describe('making a key', () => {
-  it('that cannot be finished schedules its deletion, and never makes two', async () => {
-    const { server, provider } = await open(({ operation }, response) => {
-      if (operation === 'CreateKey') succeed(response, { KeyMetadata: { Arn: ARN } });
-      else if (operation === 'ScheduleKeyDeletion') succeed(response, { KeyId: ARN });
-      else refuse(response, 'AccessDeniedException');
-    });
-    const error = await refusalOf(provider.createKey({ tenantId: 'acme', keyId: 'k1' }));
-    expect(error).toMatchObject({ code: 'ERR_KMS_DENIED' });
-    expect(server.asked.map(({ operation }) => operation)).toEqual([
-      'CreateKey',
-      'GetPublicKey',
-      'ScheduleKeyDeletion',
-    ]);
-    expect(server.asked.at(-1)?.input).toEqual({ KeyId: ARN, PendingWindowInDays: 7 });
-  });
-
-  it('waits until AWS KMS finds what it made', async () => {
-    const { server, provider } = await open(({ operation }, response) => {
-      if (operation === 'CreateKey') succeed(response, { KeyMetadata: { Arn: ARN } });
-      else if (server.asked.length < 4) refuse(response, 'NotFoundException');
-      else succeed(response, { KeyId: ARN, KeyUsage: 'SIGN_VERIFY', KeySpec: 'ECC_NIST_P256', PublicKey: P256 });
-    });
-    await expect(provider.createKey({ tenantId: 'acme', keyId: 'k1' })).resolves.toMatchObject({ externalId: ARN });
-    expect(server.asked.map(({ operation }) => operation)).toEqual([
-      'CreateKey',
-      'GetPublicKey',
-      'GetPublicKey',
-      'GetPublicKey',
-    ]);
-  });
-
-  it('is not repeated where it was throttled behind the making and could not be undone', async () => {
-    const { server, provider } = await open(({ operation }, response) => {
-      if (operation === 'CreateKey') succeed(response, { KeyMetadata: { Arn: ARN } });
-      else refuse(response, 'ThrottlingException');
-    });
-    const refused = provider.createKey({ tenantId: 'acme', keyId: 'k1' }, { timeoutMs: 600 });
-    expect(await refusalOf(refused)).toBeInstanceOf(KmsError);
-    expect(server.asked.filter(({ operation }) => operation === 'CreateKey')).toHaveLength(1);
-  });
-
-  it('is repeated where AWS KMS throttled it, for then nothing was made', async () => {
-    const { server, provider } = await open(({ operation }, response) => {
-      if (server.asked.length === 1) refuse(response, 'ThrottlingException');
-      else if (operation === 'CreateKey') succeed(response, { KeyMetadata: { Arn: ARN } });
-      else succeed(response, { KeyId: ARN, KeyUsage: 'SIGN_VERIFY', KeySpec: 'ECC_NIST_P256', PublicKey: P256 });
-    });
-    await provider.createKey({ tenantId: 'acme', keyId: 'k1' });
-    expect(server.asked.map(({ operation }) => operation)).toEqual(['CreateKey', 'CreateKey', 'GetPublicKey']);
   });
 });
 
@@ -274,6 +222,58 @@ describe('deleting a key', () => {
   });
 });
 
+describe('listing keys', () => {
+  const KEYS = ['0', '1', '2'].map((digit) => ({ KeyArn: `${ARN.slice(0, -1)}${digit}` }));
+  const OURS = [
+    { TagKey: 'ManagedBy', TagValue: 'keywright' },
+    { TagKey: 'LocalKeyId', TagValue: 'k1' },
+  ];
+  /** Pages of one key, and an empty one; keys that are closed are refused, the others are ours. */
+  const listing = async (closed: readonly number[]) =>
+    await open(({ operation, input }, response) => {
+      const at = Number(input.Marker ?? 0);
+      if (operation === 'ListKeys') {
+        succeed(response, { Keys: KEYS.slice(at, at + 1), Truncated: at < 3, NextMarker: String(at + 1) });
+      } else if (closed.some((index) => KEYS[index]?.KeyArn === input.KeyId)) {
+        refuse(response, 'AccessDeniedException');
+      } else if (operation === 'ListResourceTags') succeed(response, { Tags: OURS });
+      else succeed(response, { KeyMetadata: { KeyState: 'Enabled' } });
+    });
+  const listAll = async (provider: KmsProvider): Promise<readonly string[]> => {
+    const found: string[] = [];
+    for (let cursor: string | undefined; ; ) {
+      const page = await provider.listKeys({ limit: 1, cursor });
+      found.push(...page.keys.map(({ externalId }) => externalId.slice(-1)));
+      if (page.cursor === undefined) return found;
+      cursor = page.cursor;
+    }
+  };
+
+  it.each([
+    [[0], '1,2'],
+    [[1], '0,2'],
+    [[0, 1], '2'],
+    [[1, 2], '0'],
+  ])('passes over keys of others, a page of them and the last page too: %j', async (closed, found) => {
+    const { provider } = await listing(closed);
+    expect((await listAll(provider)).join()).toBe(found);
+  });
+
+  it('is refused, and not empty, where no tags may be read on any page', async () => {
+    const { provider } = await listing([0, 1, 2]);
+    expect(await refusalOf(listAll(provider))).toMatchObject({ code: 'ERR_KMS_DENIED' });
+  });
+
+  it('takes no cursor but its own', async () => {
+    const { server, provider } = await listing([]);
+    expect(await refusalOf(provider.listKeys({ cursor: '1' }))).toMatchObject({
+      code: 'ERR_KMS_INVALID_ARGUMENT',
+      context: { argument: 'cursor' },
+    });
+    expect(server.asked).toHaveLength(0);
+  });
+});
+
 describe('credentials', () => {
   it('that are nowhere to be found are a matter of credentials, and nobody is asked', async () => {
     for (const name of ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_PROFILE', 'AWS_WEB_IDENTITY_TOKEN_FILE']) {
@@ -291,7 +291,7 @@ describe('credentials', () => {
   it('show nowhere: neither in errors nor in what is sent', async () => {
     const secretAccessKey = 'canary/of+the/secret/access/key+0123456789';
     const sessionToken = 'canary-of-the-session-token-0123456789';
-    const over = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey, sessionToken, retries: 0 };
+    const over = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey, sessionToken, retries: 0, timeoutMs: 200 };
     const texts: string[] = [];
     for (const answer of [
       (_asked: Asked, response: ServerResponse) => refuse(response, 'ExpiredTokenException', sessionToken, 403),
@@ -317,6 +317,3 @@ describe('credentials', () => {
     }
   });
 });
-
-const P256 =
-  'MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAElQ54bI7Thuv3f4/O+eMzpHWw1fZwZze6IVWYXKT0MQKj7Nr0ID7vJoDSE1LQrJ84Acs44wiovetSN71etN1VzA==';

@@ -24,9 +24,9 @@ export function providerAt(endpoint: string, over: Partial<AwsKmsProviderOptions
 }
 
 /** The SDK itself, which is not ours. */
-export function sdkAt(endpoint: string): KMS {
+export function sdkAt(endpoint: string, keys: typeof ROOT = ROOT): KMS {
   // The SDK writes into the object that it is given.
-  return new KMS({ region: REGION, endpoint, credentials: { ...ROOT }, maxAttempts: 1 });
+  return new KMS({ region: REGION, endpoint, credentials: { ...keys }, maxAttempts: 1 });
 }
 
 /** The public key as the SDK reads it. */

@@ -34,7 +34,7 @@ interface Incoming extends AwsKmsRequest {
   readonly text: string;
 }
 
-const GOING = /^(?:Sign|GetPublicKey|Encrypt|Decrypt|ScheduleKeyDeletion)$/;
+const USING = /^(?:Sign|GetPublicKey|Encrypt|Decrypt)$/;
 
 /**
  * AWS KMS as far as two emulators have it, behind one address: MiniStack for keys that sign (it has Ed25519, digests,
@@ -42,7 +42,8 @@ const GOING = /^(?:Sign|GetPublicKey|Encrypt|Decrypt|ScheduleKeyDeletion)$/;
  * Where neither does as AWS documents, this does:
  *
  * - `ListKeys` is cut into pages;
- * - a key that is disabled is refused with `DisabledException`, which moto does not do;
+ * - a key that is disabled, as one is whose deletion was cancelled, is refused with `DisabledException`, which moto does
+ *   not do, nor MiniStack where the public key is asked for;
  * - a key that is pending deletion is refused with `KMSInvalidStateException` by every operation that uses it, and by a
  *   second `ScheduleKeyDeletion`;
  * - `Decrypt` by another key than the ciphertext's is an `IncorrectKeyException`, where moto says `AccessDeniedException`.
@@ -100,10 +101,10 @@ class Router {
   async #answer(incoming: Incoming): Promise<AwsKmsAnswer> {
     const { operation, input } = incoming;
     const key = idOf(input.KeyId ?? input.TargetKeyId);
-    if (this.#going.has(key) && GOING.test(operation)) {
+    if (this.#going.has(key) && (USING.test(operation) || operation === 'ScheduleKeyDeletion')) {
       return refusal('KMSInvalidStateException', `${String(input.KeyId)} is pending deletion.`);
     }
-    if (this.#disabled.has(key) && /^(?:Sign|Encrypt|Decrypt)$/.test(operation)) {
+    if (this.#disabled.has(key) && USING.test(operation)) {
       return refusal('DisabledException', `${String(input.KeyId)} is disabled.`);
     }
     if (operation === 'ListKeys') return await this.#listKeys(incoming);
@@ -125,7 +126,7 @@ class Router {
     if (operation === 'DisableKey') this.#disabled.add(key);
     if (operation === 'EnableKey') this.#disabled.delete(key);
     if (operation === 'ScheduleKeyDeletion') this.#going.add(key);
-    if (operation === 'CancelKeyDeletion') this.#going.delete(key);
+    if (operation === 'CancelKeyDeletion' && this.#going.delete(key)) this.#disabled.add(key);
   }
 
   /** The emulator lists without markers: once as who asks, for the permission, and once as root for all. */

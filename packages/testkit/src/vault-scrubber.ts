@@ -3,7 +3,7 @@ import { ANY, ROOT_TOKEN } from './vault-recording.ts';
 /** Members of answers and requests that may not be kept, wherever they are. */
 const SECRETS = new Set(['client_token', 'accessor', 'secret_id', 'secret_id_accessor', 'role_id', 'token', 'id']);
 /** Members whose value is of no use and new each time. */
-const NOISE = new Set(['request_id', 'server_time_utc', 'cluster_id', 'uuid', 'entity_id']);
+const NOISE = new Set(['request_id', 'server_time_utc', 'cluster_id', 'cluster_name', 'uuid', 'entity_id']);
 
 /** Puts names in place of secrets: the same one for the same secret, so that a replay hands them around as it was done. */
 export class Scrubber {

@@ -141,12 +141,21 @@ async function respond(
       path: request.url ?? '',
       token: header('x-vault-token'),
       namespace: header('x-vault-namespace'),
-      body: text === '' ? undefined : (JSON.parse(text) as unknown),
+      body: text === '' ? undefined : parsed(text),
     });
     response.writeHead(status, body === undefined ? {} : { 'content-type': 'application/json' });
     response.end(body === undefined ? undefined : JSON.stringify(body));
   } catch {
     response.destroy(); // the client left, or the server behind did
+  }
+}
+
+/** What is no JSON is like nothing that was recorded. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return text;
   }
 }
 

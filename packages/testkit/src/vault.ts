@@ -71,7 +71,10 @@ function registerReplay(title: string, suite: VaultSuite, define: (vault: TestVa
     afterEach(() => {
       expect(running(server).unmatched(), 'requests that were never recorded').toEqual([]);
     });
-    afterAll(() => server?.stop());
+    afterAll(async () => {
+      await server?.stop();
+      expect(server?.unmatched(), 'requests that were never recorded').toEqual([]);
+    });
     define(testVault(
       suite,
       () => running(server),

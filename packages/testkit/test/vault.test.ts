@@ -61,6 +61,13 @@ it.each([
   expect(server.unmatched()).toEqual([]);
 });
 
+it('a body that is no JSON was never recorded', async () => {
+  const server = await replay(exchange({}));
+  const headers = { 'x-vault-token': 'a' };
+  expect((await fetch(`${server.url}/v1/x`, { method: 'POST', headers, body: '{"n":1' })).status).toBe(400);
+  expect(server.unmatched()).toHaveLength(1);
+});
+
 it('takes any text where the recording says so, and nothing else', async () => {
   const server = await replay(exchange({ body: { ciphertext: ANY, type: 'x' } }));
   expect((await ask(server.url, '/v1/x', { body: { ciphertext: 'random', type: 'x' } })).status).toBe(200);

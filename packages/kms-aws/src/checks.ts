@@ -1,8 +1,23 @@
 import { KmsError } from '@keywright/kms';
-import { invalidArgument, kindOf } from './arguments.ts';
 
 const ARN = /^arn:aws[a-z-]{0,16}:kms:([a-z0-9-]{1,32}):\d{12}:key\/[A-Za-z0-9-]{1,128}$/;
 const ID = /^[A-Za-z0-9-]{1,128}$/;
+
+/** Type of an argument that is refused; its value is not shown. */
+export function kindOf(value: unknown): string {
+  if (typeof value === 'string') return `string of length ${value.length}`;
+  return value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value;
+}
+
+export function invalidArgument(argument: string, expected: string, received: string): KmsError {
+  return new KmsError('ERR_KMS_INVALID_ARGUMENT', { context: { argument, expected, received } });
+}
+
+/** @throws KmsError `ERR_KMS_INVALID_ARGUMENT` */
+export function checkPattern(value: unknown, pattern: RegExp, argument: string, expected: string): string {
+  if (typeof value === 'string' && pattern.test(value)) return value;
+  throw invalidArgument(argument, expected, kindOf(value));
+}
 
 /**
  * The id of a key that is to be used: its ARN, as keys made here have it, or its bare id. Never an alias, which may lead
