@@ -23,7 +23,7 @@ export async function signForTenants(knex: Knex, provider: KmsProvider): Promise
   const other = await globex.create({ keyId: 'statements', alg: 'ES256' });
 
   const payload = JSON.stringify({ sub: 'acme', balance: 42 });
-  const jws = await signJws(registry.provider(key.providerId), key, payload, { header: { typ: 'JWT' } });
+  const jws = await signJws(acme, key, payload, { header: { typ: 'JWT' } });
 
   // Whoever verifies needs the public keys and nothing of ours.
   const jwks = publicJwks([key]) as unknown as JSONWebKeySet;

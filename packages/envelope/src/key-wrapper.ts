@@ -33,7 +33,7 @@ export interface KeyWrapper {
   /** The `kid` of the answer is the key that was really used, which is {@link activeKid} unless that changes meanwhile. */
   wrapKey(key: Uint8Array, options: WrapOptions): Promise<WrappedKey>;
   /**
-   * The key as it was wrapped; never zeros.
+   * The key as it was wrapped; never memory that was wiped since.
    * @throws KeyringError `ERR_KEYRING_KID_UNKNOWN`, EnvelopeError `ERR_ENVELOPE_DECRYPT`
    */
   unwrapKey(wrapped: WrappedKey, options: WrapOptions): Promise<Uint8Array>;

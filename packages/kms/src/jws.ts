@@ -1,8 +1,8 @@
 import { isUint8Array } from 'node:util/types';
-import { checkAlg, checkKeyId, invalidArgument, kindOf, readOptions } from './arguments.ts';
+import { checkAlg, checkKeyId, invalidArgument, kindOf, MAX_DATA_BYTES, readOptions } from './arguments.ts';
 import { isPlainObject, type PlainObject, plainCopy } from './internal/plain-json.ts';
 import type { PublicJwk } from './jwk.ts';
-import type { CallOptions, KmsKeyRef, KmsProvider } from './provider.ts';
+import type { CallOptions, KmsKeyRef } from './provider.ts';
 
 /** Members of a protected header beside `alg`, which is always the key's. */
 export interface JwsHeader {
@@ -21,6 +21,11 @@ export interface SignJwsOptions extends CallOptions {
   readonly header?: JwsHeader | undefined;
 }
 
+/** What signs with keys of a kind: a provider, or the keys of a tenant. */
+export interface JwsSigner<Key extends KmsKeyRef = KmsKeyRef> {
+  sign(key: Key, data: Uint8Array, options?: CallOptions): Promise<Uint8Array>;
+}
+
 /** A JWS in flattened JSON serialisation (RFC 7515, 7.2.2), all of its header protected. */
 export interface FlattenedJws {
   readonly payload: string;
@@ -35,10 +40,10 @@ const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
 /**
  * Signs a JWS in compact serialisation (RFC 7515).
  *
- * @param provider what holds the key
+ * @param signer the key's provider, or `keys.tenant(…)`
  * @param payload a string is taken as UTF-8
  * @throws KmsError `ERR_KMS_INVALID_ARGUMENT` for a header that names another `alg`, has `b64` or `crit`, holds a private
- * key, or is not plain JSON of at most 64 Ki characters; and as {@link KmsProvider.sign}
+ * key, or is not plain JSON of at most 64 Ki characters; and as the signer's `sign`
  *
  * @example
  * ```ts
@@ -48,35 +53,39 @@ const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
  *   signJws(provider, key, JSON.stringify({ sub: 'acme' }), { header: { typ: 'JWT' } });
  * ```
  */
-export async function signJws(
-  provider: Pick<KmsProvider, 'sign'>,
-  key: KmsKeyRef,
+export async function signJws<Key extends KmsKeyRef>(
+  signer: JwsSigner<NoInfer<Key>>,
+  key: Key,
   payload: Uint8Array | string,
   options?: SignJwsOptions,
 ): Promise<string> {
-  const jws = await signJwsFlattened(provider, key, payload, options);
+  const jws = await signJwsFlattened(signer, key, payload, options);
   return `${jws.protected}.${jws.payload}.${jws.signature}`;
 }
 
 /** Signs a JWS in flattened JSON serialisation. Throws as {@link signJws} does. */
-export async function signJwsFlattened(
-  provider: Pick<KmsProvider, 'sign'>,
-  key: KmsKeyRef,
+export async function signJwsFlattened<Key extends KmsKeyRef>(
+  signer: JwsSigner<NoInfer<Key>>,
+  key: Key,
   payload: Uint8Array | string,
   options?: SignJwsOptions,
 ): Promise<FlattenedJws> {
   const { header, ...call } = readOptions(options, 'options', (given) => ({ ...given }));
   const encoded = { payload: encodePayload(payload), protected: encodeHeader(key, header) };
   const signed = Buffer.from(`${encoded.protected}.${encoded.payload}`, 'ascii');
-  const signature = await provider.sign(key, signed, call);
+  const signature = await signer.sign(key, signed, call);
   return Object.freeze({ ...encoded, signature: base64url(signature) });
 }
 
 function encodePayload(payload: unknown): string {
-  if (typeof payload === 'string' && payload.isWellFormed()) return Buffer.from(payload, 'utf8').toString('base64url');
-  if (isUint8Array(payload)) return base64url(payload);
-  const received = typeof payload === 'string' ? 'text that is not well-formed' : kindOf(payload);
-  throw invalidArgument('payload', 'a Uint8Array or a well-formed string', received);
+  const expected = `a Uint8Array or a well-formed string, of at most ${MAX_DATA_BYTES} bytes`;
+  const isText = typeof payload === 'string';
+  if (!isText && !isUint8Array(payload)) throw invalidArgument('payload', expected, kindOf(payload));
+  // Looked at first: encoding what no signer takes could exhaust the memory.
+  if (payload.length > MAX_DATA_BYTES) throw invalidArgument('payload', expected, `a length of ${payload.length}`);
+  if (!isText) return base64url(payload);
+  if (!payload.isWellFormed()) throw invalidArgument('payload', expected, 'text that is not well-formed');
+  return Buffer.from(payload, 'utf8').toString('base64url');
 }
 
 function encodeHeader(key: KmsKeyRef, given: JwsHeader | undefined): string {

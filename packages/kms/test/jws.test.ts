@@ -1,5 +1,7 @@
 import { createKeyring, generateKeyBase64 } from '@keywright/envelope';
 import {
+  createKmsKeys,
+  createKmsRegistry,
   dbProvider,
   type JwsHeader,
   type KmsKey,
@@ -28,6 +30,20 @@ beforeAll(async () => {
 afterAll(async () => {
   await provider.close();
   await knex.destroy();
+});
+
+it('signs with the keys of a tenant as with their provider, and with those of no other tenant', async () => {
+  const tenants = createKmsKeys({ knex, registry: createKmsRegistry({ providers: [provider] }) });
+  const acme = tenants.tenant('acme');
+  const key = await acme.create({ keyId: 'of-the-table' });
+  const jws = await signJws(acme, key, 'text');
+  expect(text((await compactVerify(jws, await publicKey(key))).payload)).toBe('text');
+  await expect(signJws(tenants.tenant('globex'), key, 'text')).rejects.toMatchObject({
+    code: 'ERR_KMS_INVALID_ARGUMENT',
+  });
+  const { publicJwk: _, ...ref } = key;
+  // @ts-expect-error a tenant's keys take records, not mere references
+  void (() => signJws(acme, ref, 'text'));
 });
 
 const keyOf = (alg: string): KmsKey => keys.get(alg) as KmsKey;

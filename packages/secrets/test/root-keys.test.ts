@@ -178,13 +178,8 @@ describeEachEngine('root keys', (engine) => {
     it.each([true, false])(
       'that has typed errors of its own is unavailable by their cause: retryable %s',
       async (retryable) => {
-        class ElsewhereError extends KeywrightError<'ERR_ELSEWHERE_DENIED'> {
-          constructor() {
-            super('ERR_ELSEWHERE_DENIED', 'The key is disabled.', retryable, {});
-          }
-        }
         let down = false;
-        const fail = (): Promise<never> => Promise.reject(new ElsewhereError());
+        const fail = (): Promise<never> => Promise.reject(new ElsewhereError(retryable));
         await fixture.tenant('acme').save('key', 'x');
         const wanted = { code: 'ERR_SECRETS_ROOT_UNAVAILABLE', retryable, cause: { code: 'ERR_ELSEWHERE_DENIED' } };
         const store = fixture.reopen(
@@ -204,17 +199,29 @@ describeEachEngine('root keys', (engine) => {
       },
     );
 
-    it('that does not answer is given up on, even if it ignores its signal', async () => {
+    it.each([
+      ['even if it ignores its signal', () => {}],
+      ['whatever it says to its signal', (reject: (error: Error) => void) => reject(new ElsewhereError())],
+    ])('that does not answer is given up on, %s', async (_, abort) => {
       await fixture.tenant('acme').save('key', 'x');
       let hang = false;
       const unwrapKey: KeyWrapper['unwrapKey'] = (wrapped, options) =>
-        hang ? new Promise(() => undefined) : fixture.root.unwrapKey(wrapped, options);
+        hang
+          ? new Promise((_resolve, reject) => options.signal?.addEventListener('abort', () => abort(reject)))
+          : fixture.root.unwrapKey(wrapped, options);
       const store = fixture.reopen(remote(fixture.root, { unwrapKey }), { rootTimeoutMs: 50 });
       await store.ready();
       hang = true;
       expect(await rejection(store.tenant('acme', { actor: 'x' }).get('key'))).toMatchObject({
         code: 'ERR_SECRETS_ROOT_UNAVAILABLE',
+        retryable: true,
       });
     });
   });
 });
+
+class ElsewhereError extends KeywrightError<'ERR_ELSEWHERE_DENIED'> {
+  constructor(retryable = false) {
+    super('ERR_ELSEWHERE_DENIED', 'The key is disabled.', retryable, {});
+  }
+}

@@ -26,8 +26,8 @@ export const custody: Theme = ({ capabilities }) => [
       texts.push(...(await refusals(subject)));
       const down = setup.unreachable?.();
       if (down !== undefined) {
-        texts.push(shown(down), shown(await down.health({ timeoutMs: 500 })));
-        const failed = down.sign({ ...key, providerId: down.id }, bytes(8), { timeoutMs: 500 });
+        texts.push(shown(down), shown(await down.health({ timeoutMs: 200 })));
+        const failed = down.sign({ ...key, providerId: down.id }, bytes(8), { timeoutMs: 200 });
         texts.push(shown(await failed.catch((error: unknown) => error)));
         await down.close();
       }

@@ -40,6 +40,11 @@ export interface KmsHarness {
   readonly tenantsApart?: boolean | undefined;
   /** Most data that a key of an algorithm signs, where it is under 1 MiB; more is refused as an invalid argument. */
   readonly maxDataBytes?: Readonly<Partial<Record<SignAlg, number>>> | undefined;
+  /**
+   * Whether an RSA key of the backend signs with every RSA algorithm. Where making one takes long, one is made for all.
+   * @default false: one for each algorithm
+   */
+  readonly sharesRsaKeys?: boolean | undefined;
   /** Called once for the suite. */
   start(): Promise<KmsSetup>;
 }
@@ -91,6 +96,16 @@ export class Subject {
   async wrappingKey(label: string): Promise<WrappingKeyRef> {
     return await (this.setup.wrappingKey?.(label) ?? this.provider.createWrappingKey());
   }
+}
+
+/** Algorithms by the key that is made for them. */
+export function byKey(algs: readonly SignAlg[], { sharesRsaKeys }: KmsHarness): readonly (readonly SignAlg[])[] {
+  return sharesRsaKeys === true ? [...Map.groupBy(algs, kindOf).values()] : algs.map((alg) => [alg]);
+}
+
+/** What a key is, whatever the hash and padding. */
+export function kindOf(alg: SignAlg): string {
+  return alg.startsWith('RS') || alg.startsWith('PS') ? 'RSA' : alg;
 }
 
 /** A name for a key that is the same in every run: 32 digits of a hash of the label. Only for recorded backends. */

@@ -2,19 +2,21 @@ import { createPublicKey } from 'node:crypto';
 import { expect } from 'vitest';
 import { SIGN_ALGS, type SignAlg } from '../algorithms.ts';
 import type { PrivateJwk } from '../jwk.ts';
-import { bytes, type Check, expectRefusal, type Theme } from './harness.ts';
+import { byKey, bytes, type Check, expectRefusal, type Theme } from './harness.ts';
 import { sampleKey } from './sample-keys.ts';
 import { privateForms, shown } from './search.ts';
 import { expectSignature } from './verification.ts';
 
 /** Key pairs are taken over as they are, and only whole ones; and let go only where that is declared. */
-export const imports: Theme = ({ capabilities }) => {
+export const imports: Theme = (harness) => {
+  const { capabilities } = harness;
   const importable = SIGN_ALGS.filter((alg) => capabilities.algs[alg]?.import);
-  const checks = importable.flatMap((alg): Check[] => [
-    {
-      title: `${alg}: takes over a key pair and signs as it did`,
+  const takenOver = byKey(importable, harness).map(
+    (algs): Check => ({
+      title: `${algs.join(', ')}: takes over a key pair and signs as it did`,
       async run(subject) {
         const { provider } = subject;
+        const alg = algs[0] as SignAlg;
         const privateJwk = sampleKey(alg);
         const key = await provider.importKey({ ...subject.input(`imports ${alg}`), alg, privateJwk });
         const jwk = createPublicKey({ format: 'jwk', key: { ...privateJwk } }).export({ format: 'jwk' });
@@ -22,10 +24,14 @@ export const imports: Theme = ({ capabilities }) => {
         expect(key).toMatchObject({ keyId: 'k1', providerId: provider.id, alg });
         const { publicJwk, ...ref } = key;
         expect((await subject.setup.backendPublicKey?.(ref)) ?? publicJwk).toMatchObject(jwk);
-        await expectSignature(alg, jwk, bytes(77), await provider.sign(ref, bytes(77)));
+        for (const each of algs) {
+          await expectSignature(each, jwk, bytes(77), await provider.sign({ ...ref, alg: each }, bytes(77)));
+        }
       },
-    },
-    {
+    }),
+  );
+  const refusals = importable.map(
+    (alg): Check => ({
       title: `${alg}: refuses a private key that is not whole, not its own or of another algorithm, without showing it`,
       async run(subject) {
         for (const privateJwk of refused(alg)) {
@@ -34,8 +40,9 @@ export const imports: Theme = ({ capabilities }) => {
           for (const form of privateForms(sampleKey(alg))) expect(shown(error).includes(form)).toBe(false);
         }
       },
-    },
-  ]);
+    }),
+  );
+  const checks = [...takenOver, ...refusals];
   if (!capabilities.exportKey) return checks;
   return [
     ...checks,

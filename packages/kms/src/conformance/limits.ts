@@ -3,7 +3,7 @@ import type { CreateKeyInput, KmsKeyRef } from '../provider.ts';
 import { bytes, type Check, expectRefusal, type Subject, type Theme } from './harness.ts';
 
 const SLACK_MS = 4_000;
-const TIMEOUT_MS = 1_000;
+const TIMEOUT_MS = 300;
 
 /** Health, arguments, signals and time. */
 export const limits: Theme = () => [

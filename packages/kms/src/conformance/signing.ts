@@ -2,20 +2,21 @@ import { createPublicKey } from 'node:crypto';
 import { expect } from 'vitest';
 import { SIGN_ALGS, type SignAlg } from '../algorithms.ts';
 import { KmsError } from '../errors.ts';
-import { bytes, type Check, expectRefusal, refusal, type Subject, type Theme } from './harness.ts';
+import { byKey, bytes, type Check, expectRefusal, kindOf, refusal, type Subject, type Theme } from './harness.ts';
 import { expectSignature } from './verification.ts';
 
 const MIB = 1024 * 1024;
 
 /** Keys of each algorithm sign, in the form that JOSE has, so that the backend's own public key verifies it. */
-export const signing: Theme = ({ capabilities, maxDataBytes = {} }) => {
+export const signing: Theme = (harness) => {
+  const { capabilities, maxDataBytes = {} } = harness;
   const creatable = SIGN_ALGS.filter((alg) => capabilities.algs[alg]?.create);
-  const perAlg = creatable.flatMap((alg): Check[] => [
-    {
-      title: `${alg}: makes a key whose signatures verify with the backend's own public key`,
-      run: async (subject) => await signs(subject, alg),
-    },
-  ]);
+  const perAlg = byKey(creatable, harness).map(
+    (algs): Check => ({
+      title: `${algs.join(', ')}: makes a key whose signatures verify with the backend's own public key`,
+      run: async (subject) => await signs(subject, algs),
+    }),
+  );
   return [
     ...perAlg,
     {
@@ -76,8 +77,9 @@ export const signing: Theme = ({ capabilities, maxDataBytes = {} }) => {
   ];
 };
 
-async function signs(subject: Subject, alg: SignAlg): Promise<void> {
+async function signs(subject: Subject, algs: readonly SignAlg[]): Promise<void> {
   const { provider, setup } = subject;
+  const alg = algs[0] as SignAlg;
   const label = `signs ${alg}`;
   const [tenantId] = subject.tenants(label);
   const key = await subject.key(label, alg);
@@ -94,16 +96,13 @@ async function signs(subject: Subject, alg: SignAlg): Promise<void> {
   const { publicJwk, ...ref } = JSON.parse(JSON.stringify(key)) as typeof key;
   const own = (await setup.backendPublicKey?.(ref)) ?? publicJwk;
   expect(own).toMatchObject({ ...publicJwk });
-  for (const data of [bytes(1), Buffer.from(`data for ${alg}`)]) {
-    await expectSignature(alg, own, data, await provider.sign(ref, data));
+  for (const each of algs) {
+    for (const data of [bytes(1), Buffer.from(`data for ${each}`)]) {
+      await expectSignature(each, own, data, await provider.sign({ ...ref, alg: each }, data));
+    }
   }
 }
 
 function oneOfEachKind(algs: readonly SignAlg[]): readonly SignAlg[] {
   return [...new Map(algs.map((alg) => [kindOf(alg), alg])).values()];
-}
-
-/** What a key is, whatever the hash and padding. */
-function kindOf(alg: SignAlg): string {
-  return alg.startsWith('RS') || alg.startsWith('PS') ? 'RSA' : alg;
 }

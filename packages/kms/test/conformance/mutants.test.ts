@@ -7,7 +7,7 @@ import {
   type KmsHealth,
   type KmsProvider,
 } from '@keywright/kms';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { checksOf } from '../../src/conformance/checks.ts';
 import { type KmsHarness, type KmsSetup, Subject } from '../../src/conformance/harness.ts';
 import {
@@ -287,32 +287,9 @@ const BROKEN: Readonly<Record<string, Broken>> = {
       };
     },
   },
-  'hangs when it is asked how it is': {
-    noticedBy: 'healthy',
-    driver: () => ({ probe: () => new Promise(() => {}) }),
-  },
   'says that it is well when nobody answers': {
     noticedBy: 'does not answer',
     setup: () => ({ unreachable: () => defineProvider(memoryDriver(), { id: 'down' }) }),
-  },
-  'waits for ever for a backend that is away': {
-    noticedBy: 'does not answer',
-    setup: () => ({
-      unreachable() {
-        const hanging = (): Promise<never> => new Promise(() => {});
-        const made = defineProvider({ ...memoryDriver(), reach: 'local', sign: hanging }, { id: 'down' });
-        const late = {
-          providerId: 'down',
-          type: 'memory',
-          ok: false,
-          latencyMs: 5_100,
-          code: 'ERR_KMS_TIMEOUT',
-        } as const;
-        const health = () =>
-          new Promise<KmsHealth>((resolve) => setTimeout(() => resolve({ ...late, error: late.code }), 5_100));
-        return overlaid(made, { health });
-      },
-    }),
   },
   'takes any argument': {
     noticedBy: 'refuses arguments',
@@ -366,10 +343,48 @@ const BROKEN: Readonly<Record<string, Broken>> = {
   },
 };
 
+/** Noticed by the time that they take. */
+const LATE: Readonly<Record<string, Broken>> = {
+  'hangs when it is asked how it is': {
+    noticedBy: 'healthy',
+    driver: () => ({ probe: () => new Promise(() => {}) }),
+  },
+  'waits for ever for a backend that is away': {
+    noticedBy: 'does not answer',
+    setup: () => ({
+      unreachable() {
+        const hanging = (): Promise<never> => new Promise(() => {});
+        const made = defineProvider({ ...memoryDriver(), reach: 'local', sign: hanging }, { id: 'down' });
+        const late = {
+          providerId: 'down',
+          type: 'memory',
+          ok: false,
+          latencyMs: 5_100,
+          code: 'ERR_KMS_TIMEOUT',
+        } as const;
+        const health = () =>
+          new Promise<KmsHealth>((resolve) => setTimeout(() => resolve({ ...late, error: late.code }), 5_100));
+        return overlaid(made, { health });
+      },
+    }),
+  },
+};
+
 it('the suite finds nothing wrong with a sound driver', async () => {
   expect(await failing({})).toEqual([]);
 });
 
 it.concurrent.each(Object.entries(BROKEN))('the suite notices a provider that %s', async (_, broken) => {
   expect(await failing(broken)).not.toEqual([]);
+});
+
+it.each(Object.entries(LATE))('the suite notices a provider that %s', async (_, broken) => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  try {
+    const found = failing(broken);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(await found).not.toEqual([]);
+  } finally {
+    vi.useRealTimers();
+  }
 });

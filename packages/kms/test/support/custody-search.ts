@@ -38,7 +38,7 @@ export interface CustodyPlace {
   readonly database: string;
   start(
     task: Omit<CustodyTask, 'database' | 'snapshot' | 'output' | 'holds'>,
-    holds?: Holding,
+    holds?: readonly Holding[],
   ): Promise<CustodySubject>;
   remove(): void;
 }
@@ -54,45 +54,42 @@ export function custodyPlace(): CustodyPlace {
   return {
     database,
     remove: () => rmSync(folder, { recursive: true, force: true }),
-    async start(given, holds) {
-      const [snapshot, output, file] = [join(folder, 'heap'), join(folder, 'output'), join(folder, 'private')];
-      if (holds !== undefined) writeFileSync(file, JSON.stringify(holds.jwk));
-      const task: CustodyTask = {
-        ...given,
-        database,
-        snapshot,
-        output,
-        holds: holds === undefined ? undefined : { file, as: holds.as },
-      };
+    async start(given, holds = []) {
+      const [snapshot, output] = [join(folder, 'heap'), join(folder, 'output')];
+      const held = holds.map(({ jwk, as }) => {
+        const file = join(folder, `private-${as}`);
+        writeFileSync(file, JSON.stringify(jwk));
+        return { file, as };
+      });
+      const task: CustodyTask = { ...given, database, snapshot, output, holds: held };
       // Texts of any length, not only their first 1024 characters.
       const args = ['--heap-snapshot-string-limit=10000000', WORKER, JSON.stringify(task)];
       await run(process.execPath, args, { timeout: 60_000, maxBuffer: 16 * 1024 * 1024 });
       const heap = JSON.parse(readFileSync(snapshot, 'utf8')) as HeapSnapshot;
       const stored = readdirSync(folder).filter((name) => name.startsWith('keys.sqlite'));
       const rows = stored.map((name) => readFileSync(join(folder, name)).toString('latin1'));
+      const searched = Object.entries({
+        'the database': rows.join('\0'),
+        'logs, errors and stubs': readFileSync(output, 'utf8'),
+        'strings of the heap': heap.strings.join('\0'),
+      });
+      const unknown = [...searched.flatMap(([where, text]) => marked(where, text)), ...privateObjects(heap)];
       return {
         strings: heap.strings.length,
-        find: (known) => [
-          ...found('the database', rows, known),
-          ...found('logs, errors and stubs', [readFileSync(output, 'utf8')], known),
-          ...found('strings of the heap', heap.strings, known),
-          ...privateObjects(heap),
-        ],
+        find: (known) => [...searched.flatMap(([where, text]) => recognized(where, text, known)), ...unknown],
       };
     },
   };
 }
 
-function found(where: string, texts: readonly string[], known: readonly PrivateJwk[]): readonly string[] {
+function marked(where: string, text: string): readonly string[] {
+  return MARKERS.filter((marker) => marker.test(text)).map((marker) => `${where}: ${marker.source.slice(0, 24)}`);
+}
+
+function recognized(where: string, text: string, known: readonly PrivateJwk[]): readonly string[] {
   // Members that are not private alone, and forms too short to mean anything, would be found anywhere.
   const forms = known.flatMap(privateForms).filter((form) => form.length >= 32);
-  const hits = new Set<string>();
-  for (const text of texts) {
-    if (text.length < 32) continue;
-    if (forms.some((form) => text.includes(form))) hits.add(`${where}: a known key`);
-    for (const marker of MARKERS) if (marker.test(text)) hits.add(`${where}: ${marker.source.slice(0, 24)}`);
-  }
-  return [...hits];
+  return forms.some((form) => text.includes(form)) ? [`${where}: a known key`] : [];
 }
 
 interface HeapSnapshot {

@@ -17,8 +17,8 @@ export interface CustodyTask {
   readonly imported?: string | undefined;
   /** Names of keys, one for each algorithm, where the backend is recorded: then the table is not used. */
   readonly names?: readonly string[] | undefined;
-  /** File with a private key to hold, and how: to prove that the search finds one. */
-  readonly holds?: { readonly file: string; readonly as: 'jwk' | 'text' | 'member' } | undefined;
+  /** Files with private keys to hold, and how: to prove that the search finds them. */
+  readonly holds: readonly { readonly file: string; readonly as: 'jwk' | 'text' | 'member' }[];
   readonly snapshot: string;
   readonly output: string;
 }
@@ -72,8 +72,7 @@ for (const thing of shown) {
 }
 
 /** Kept alive until the snapshot is written. */
-const held: unknown[] = [provider, keys, keysMade];
-if (task.holds !== undefined) held.push(holding(task.holds));
+const held: unknown[] = [provider, keys, keysMade, ...task.holds.map(holding)];
 writeFileSync(task.output, JSON.stringify({ texts, stubs: keysMade }));
 writeHeapSnapshot(task.snapshot);
 if (held.length === 0) throw new Error('unreachable');
@@ -81,7 +80,7 @@ await provider.close();
 await knex.destroy();
 
 /** In a function of its own, which leaves nothing else behind. */
-function holding({ file, as }: NonNullable<CustodyTask['holds']>): unknown {
+function holding({ file, as }: CustodyTask['holds'][number]): unknown {
   const text = readFileSync(file, 'utf8');
   if (as === 'text') return [text];
   const jwk = JSON.parse(text) as { readonly d: string };

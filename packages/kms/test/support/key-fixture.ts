@@ -22,18 +22,20 @@ export interface KeyFixture {
   /** A key table as another process would have one, with providers of its own. */
   reopen(options?: Partial<KmsKeysOptions>): KmsKeys;
   rows(table?: string): Promise<readonly Record<string, unknown>[]>;
-  /** Lets time pass for what is under way. */
-  age(): Promise<void>;
+  /** Lets time pass for what is under way, and is `of` this. */
+  age(of?: Readonly<Record<string, string>>): Promise<void>;
   /** Removes all rows and keys. */
   empty(): Promise<void>;
   close(): Promise<void>;
 }
 
+/** @param shared a database that several use one after the other. @default one of its own */
 export async function openKeys(
   engine: TestEngine,
   shapes: Readonly<Record<string, BackendShape>> = { main: {} },
+  shared?: TestDatabase,
 ): Promise<KeyFixture> {
-  const database = await engine.createDatabase();
+  const database = shared ?? (await engine.createDatabase());
   const knex = createKnex(database.knexConfig);
   const backends = Object.fromEntries(Object.entries(shapes).map(([id, shape]) => [id, new FileBackend(shape)]));
   const backend = (id: string): FileBackend => backends[id] as FileBackend;
@@ -55,11 +57,13 @@ export async function openKeys(
     reopen,
     rows: async (table = 'kms_keys') =>
       (await knex(table).orderBy(['tenant_id', 'key_id'])) as Record<string, unknown>[],
-    age: async () => {
+    age: async (of = {}) => {
       const old = engine.dialect === 'sqlite' ? 1 : new Date(1);
       for (const table of ['kms_keys', 'kms_key_copies']) {
-        await knex(table).where({ status: 'creating' }).update({ updated_at: old });
-        await knex(table).whereNotNull('busy_until').update({ busy_until: old });
+        await knex(table)
+          .where({ ...of, status: 'creating' })
+          .update({ updated_at: old });
+        await knex(table).where(of).whereNotNull('busy_until').update({ busy_until: old });
       }
     },
     empty: async () => {
@@ -74,7 +78,7 @@ export async function openKeys(
     close: async () => {
       for (const one of Object.values(backends)) one.remove();
       await knex.destroy();
-      await database.drop();
+      if (shared === undefined) await database.drop();
     },
   };
 }

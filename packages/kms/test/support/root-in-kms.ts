@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import { createKeyring, type KeyWrapper } from '@keywright/envelope';
@@ -7,7 +6,7 @@ import { joinKeyWrappers, type KmsProvider, kmsKeyWrapper, type WrappingKeyRef }
 import { createSecretStore, type SecretStore, type SecretStoreOptions } from '@keywright/secrets';
 import { type TestEngine, testEngines } from '@keywright/testkit/engines';
 import createKnex, { type Knex } from 'knex';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 
 /** A KMS that is to hold the root key of a secret store. */
 export interface RootBackend {
@@ -43,7 +42,7 @@ const FIXTURES = new URL('../../../secrets/test/fixtures/', import.meta.url);
 const frozen = JSON.parse(fixture('001-initial.json')) as Frozen;
 const ACTOR = { actor: 'tester' } as const;
 const ROOT_TIMEOUT_MS = 10_000;
-const TTL_MS = 1_500;
+const TTL_MS = 60_000;
 
 /** Values of the frozen database, one for each of its tenants. */
 const KNOWN = [
@@ -139,20 +138,27 @@ export function rootInKmsTests(name: string, harness: RootHarness): void {
       await place.moveIntoKms();
       const provider = backend.unreachable();
       onTestFinished(() => provider.close());
-      const down = kmsKeyWrapper({ provider, keys: { first: backend.keys[0] }, activeKid: 'first', timeoutMs: 500 });
+      const down = kmsKeyWrapper({ provider, keys: { first: backend.keys[0] }, activeKid: 'first', timeoutMs: 300 });
       const rows = await place.contents();
       const start = performance.now();
-      const store = place.store(down);
-      for (const call of [
-        () => store.ready(),
-        () => store.tenant('acme', ACTOR).get('stripe'),
-        () => store.tenant('acme', ACTOR).save('stripe', 'lost'),
-        () => store.tenant('nobody yet', ACTOR).save('key', 'lost'),
-      ]) {
-        const error = await expectRefusal(call(), { code: 'ERR_SECRETS_ROOT_UNAVAILABLE' });
-        for (const secret of backend.secrets ?? []) expect(shown(error)).not.toContain(secret);
-      }
-      expect(performance.now() - start).toBeLessThan(15_000);
+      let root = place.first;
+      const [cold, warm] = [place.store(down), place.store(switching(place.first, () => root))];
+      expect((await warm.tenant('acme', ACTOR).get('stripe')).value).toBe('sk_test_2');
+      root = down;
+      await Promise.all(
+        [
+          cold.ready(),
+          cold.tenant('acme', ACTOR).get('stripe'),
+          cold.tenant('acme', ACTOR).save('stripe', 'lost'),
+          warm.tenant('initech', ACTOR).get('late'),
+          warm.tenant('nobody yet', ACTOR).save('key', 'lost'),
+        ].map(async (call) => {
+          const error = await expectRefusal(call, { code: 'ERR_SECRETS_ROOT_UNAVAILABLE' });
+          for (const secret of backend.secrets ?? []) expect(shown(error)).not.toContain(secret);
+        }),
+      );
+      expect((await warm.tenant('acme', ACTOR).get('stripe')).value).toBe('sk_test_2');
+      expect(performance.now() - start).toBeLessThan(ROOT_TIMEOUT_MS);
       expect(await place.contents()).toEqual(rows);
       await expectKnown(place.store(place.first));
     });
@@ -164,10 +170,10 @@ export function rootInKmsTests(name: string, harness: RootHarness): void {
       const tenant = store.tenant('acme', ACTOR);
       await store.ready();
       expect((await tenant.get('stripe')).value).toBe('sk_test_2');
-      const read = performance.now();
       const giveBack = await backend.forbid();
-      if (performance.now() - read < TTL_MS / 2) expect((await tenant.get('stripe')).value).toBe('sk_test_2');
-      await sleep(TTL_MS + 100);
+      expect((await tenant.get('stripe')).value).toBe('sk_test_2');
+      vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + TTL_MS });
+      onTestFinished(() => void vi.useRealTimers());
       await expectRefusal(tenant.get('stripe'), { code: 'ERR_SECRETS_ROOT_UNAVAILABLE' });
       await expectRefusal(place.store(place.first).ready(), { code: 'ERR_SECRETS_ROOT_UNAVAILABLE' });
       await giveBack();
@@ -259,6 +265,18 @@ async function openPlace(engine: TestEngine, { provider, keys }: RootBackend): P
       const versions = await knex('secret_versions').orderBy(['tenant_id', 'secret_id', 'version']);
       return { versions, keys: await tenantKeys(), roots: await knex('secret_root_keys').orderBy('kid') };
     },
+  };
+}
+
+/** A wrapper that is this one or that, as it is just now. */
+function switching({ provider, activeKid }: KeyWrapper, now: () => KeyWrapper): KeyWrapper {
+  return {
+    provider,
+    activeKid,
+    wrapKey: (key, options) => now().wrapKey(key, options),
+    unwrapKey: (wrapped, options) => now().unwrapKey(wrapped, options),
+    checkValue: (kid) => now().checkValue(kid),
+    verifyCheckValue: (kid, value) => now().verifyCheckValue(kid, value),
   };
 }
 

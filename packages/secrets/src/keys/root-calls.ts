@@ -87,7 +87,8 @@ async function rootCall<T>(
     ]);
   } catch (error) {
     throwIfAborted(signal); // whatever the wrapper made of it
-    throw rootError(error, { tenantId, kekId }, kid);
+    // What the wrapper says of being aborted by us is no reason not to call again.
+    throw rootError(abort.signal.aborted ? abort.signal.reason : error, { tenantId, kekId }, kid);
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener('abort', giveUp);
