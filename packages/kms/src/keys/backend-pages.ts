@@ -1,5 +1,7 @@
 import { isKeywrightError } from '@keywright/envelope';
-import type { BackendKey, BackendKeyPage, CallOptions, KmsProvider } from '../provider.ts';
+import { KmsError } from '../errors.ts';
+import type { BackendKey, BackendKeyPage, CallOptions, KmsProvider, ListKeysOptions } from '../provider.ts';
+import { EXTERNAL_ID } from './key-record.ts';
 import type { Places } from './places.ts';
 
 /** Rows, or keys of a backend, that are looked at together. */
@@ -22,13 +24,13 @@ export async function* backendPages(
 ): AsyncGenerator<ListedKeys> {
   let first: BackendKeyPage;
   try {
-    first = await provider.listKeys({ ...call, limit: PAGE });
+    first = await pageOf(provider, call);
   } catch (error) {
     if (!asksForTenant(error)) throw error;
     for (let after: string | undefined; ; ) {
       const tenants = await places.tenants(provider.id, after, PAGE);
       for (const tenantId of tenants) {
-        yield* pagesFrom(provider, await provider.listKeys({ ...call, tenantId, limit: PAGE }), tenantId, call);
+        yield* pagesFrom(provider, await pageOf(provider, { ...call, tenantId }), tenantId, call);
       }
       if (tenants.length < PAGE) return;
       after = tenants.at(-1);
@@ -44,10 +46,25 @@ async function* pagesFrom(
   call: CallOptions,
 ): AsyncGenerator<ListedKeys> {
   for (let page = first; ; ) {
-    yield { tenantId, keys: page.keys };
-    if (page.cursor === undefined) return;
-    page = await provider.listKeys({ ...call, tenantId, cursor: page.cursor, limit: PAGE });
+    for (let at = 0; at < page.keys.length; at += PAGE) yield { tenantId, keys: page.keys.slice(at, at + PAGE) };
+    const { cursor } = page;
+    if (cursor === undefined) return;
+    page = await pageOf(provider, { ...call, tenantId, cursor });
+    if (page.cursor === cursor) throw invalid('another page than the one before');
   }
+}
+
+/** A page whose ids a database takes: what it refuses would end the sweeps of all providers. */
+async function pageOf(provider: KmsProvider, options: ListKeysOptions): Promise<BackendKeyPage> {
+  const page = await provider.listKeys({ ...options, limit: PAGE });
+  const isId = (id: unknown): boolean => typeof id === 'string' && EXTERNAL_ID.test(id);
+  const isKey = ({ externalId, name }: BackendKey): boolean => isId(externalId) && (name === undefined || isId(name));
+  if (page.keys.every(isKey)) return page;
+  throw invalid('ids of at most 512 characters');
+}
+
+function invalid(expected: string): KmsError {
+  return new KmsError('ERR_KMS_INVALID_RESPONSE', { context: { operation: 'listKeys', expected } });
 }
 
 function asksForTenant(error: unknown): boolean {

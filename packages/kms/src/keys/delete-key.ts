@@ -1,10 +1,10 @@
 import { KmsError } from '../errors.ts';
-import type { CallOptions } from '../provider.ts';
+import type { CallOptions, KmsProvider } from '../provider.ts';
 import type { KeyDatabase } from './connection.ts';
-import { finishDelete } from './finish-delete.ts';
 import { type KeyProviders, providerOf } from './key-providers.ts';
 import { refOf } from './key-record.ts';
 import { KeyTable } from './key-table.ts';
+import { aboutKey, codeOf } from './outcome.ts';
 import { type Place, Places } from './places.ts';
 
 /**
@@ -29,12 +29,10 @@ export async function deleteKey(
     const context = { provider: provider.id, operation: 'deleteKey', tenantId, keyId };
     throw new KmsError('ERR_KMS_UNSUPPORTED', { context });
   }
-  const began = await table.beginDelete({ tenantId, keyId, name: row.name }, row.external_id);
-  if (!began) {
+  if (!(await table.beginDelete(row))) {
     // Deleted or moved by another call since it was read.
-    const now = await table.find(tenantId, keyId, undefined);
-    if (now === undefined || now.name !== row.name) return await goneOrOther(now === undefined, tenantId, keyId);
-    throw notUsable(tenantId, keyId, now.status);
+    if ((await table.find(tenantId, keyId, undefined)) === undefined) return;
+    throw notUsable(tenantId, keyId, 'moved');
   }
   for (const copy of await places.leftovers(tenantId, keyId)) {
     await finishDelete(places, copy, providerOf(providers, copy.row.provider_id), options);
@@ -43,9 +41,26 @@ export async function deleteKey(
   await finishDelete(places, place, provider, options);
 }
 
-async function goneOrOther(gone: boolean, tenantId: string, keyId: string): Promise<void> {
-  if (gone) return;
-  throw notUsable(tenantId, keyId, 'moved');
+/**
+ * Deletes in its backend what the database says is to be deleted, then forgets it. Safe to do twice and by several at
+ * once: a key that is gone is deleted.
+ * @throws KmsError the backend's; the row stays and says how often it failed
+ */
+export async function finishDelete(
+  places: Places,
+  place: Place,
+  provider: KmsProvider,
+  options: CallOptions,
+): Promise<void> {
+  const ref = refOf(place.row);
+  try {
+    await provider.deleteKey(ref, options);
+  } catch (error) {
+    // The failure that is thrown is the backend's, whatever the database says to its being recorded.
+    await places.failed(place, codeOf(error)).catch(() => undefined);
+    throw aboutKey(error, ref, 'delete', { state: 'deleting' });
+  }
+  await places.drop(place, 'deleting');
 }
 
 function notUsable(tenantId: string, keyId: string, state: string): KmsError {

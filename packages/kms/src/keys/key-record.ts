@@ -60,6 +60,10 @@ export interface KeyRow {
   readonly updated_at: unknown;
 }
 
+/** What the columns take of a backend's own ids: what a backend answers is no text to trust. */
+export const EXTERNAL_ID: RegExp = /^[^\p{Cc}]{1,512}$/u;
+export const EXTERNAL_VERSION: RegExp = /^[^\p{Cc}]{1,128}$/u;
+
 /** Columns that say where a key is. */
 export const REF_COLUMNS = [
   'tenant_id',

@@ -17,21 +17,12 @@ export interface Stub {
   readonly busyMs: number;
 }
 
-/** A key of the table as one of its states: the name tells it from a later key of the same id. */
-export interface KeyVersion {
-  readonly tenantId: string;
-  readonly keyId: string;
-  readonly name: string;
-}
-
 export interface KeyPageQuery {
   readonly provider: string | undefined;
   readonly status: KeyStatus | undefined;
   readonly after: string | undefined;
   readonly limit: number;
 }
-
-export type LocatedRow = RefRow & Pick<KeyRow, 'public_jwk'>;
 
 /** Statements on the table of keys, each one round trip. Whatever they throw is typed. */
 export class KeyTable {
@@ -69,7 +60,7 @@ export class KeyTable {
   }
 
   /** The row as it is now, or `undefined` unless it was still being made. */
-  async activate({ tenantId, keyId, name }: KeyVersion, key: KmsKey): Promise<KeyRow | undefined> {
+  async activate({ tenantId, keyId, name }: Stub, key: KmsKey): Promise<KeyRow | undefined> {
     const knex = this.#db.committing('create');
     return await typed('create', async () => {
       const rows = await knex(this.#db.tables.keys)
@@ -96,14 +87,14 @@ export class KeyTable {
   }
 
   /** Only where it is: what signing needs. */
-  async locate(tenantId: string, keyId: string, trx: Knex.Transaction | undefined): Promise<LocatedRow | undefined> {
+  async locate(tenantId: string, keyId: string, trx: Knex.Transaction | undefined): Promise<RefRow | undefined> {
     const knex = this.#db.reading(trx);
     return await typed('sign', async () => {
       const rows = await knex(this.#db.tables.keys)
         .where({ tenant_id: tenantId, key_id: keyId })
         .limit(1)
-        .select(...REF_COLUMNS, 'public_jwk');
-      return asRows<LocatedRow>(rows)[0];
+        .select(...REF_COLUMNS);
+      return asRows<RefRow>(rows)[0];
     });
   }
 
@@ -124,12 +115,15 @@ export class KeyTable {
     });
   }
 
-  /** Lets no more signatures be made with it. Whether it is deleting now, by this call or by one before. */
-  async beginDelete({ tenantId, keyId, name }: KeyVersion, externalId: string | null): Promise<boolean> {
+  /**
+   * Lets no more signatures be made with a key, unless its row was changed. Whether it is deleting now, by this call or
+   * by one before.
+   */
+  async beginDelete({ tenant_id, key_id, provider_id, name, external_id, external_version }: RefRow): Promise<boolean> {
     const knex = this.#db.committing('delete');
     return await typed('delete', async () => {
       const changed = await knex(this.#db.tables.keys)
-        .where({ tenant_id: tenantId, key_id: keyId, name, external_id: externalId })
+        .where({ tenant_id, key_id, provider_id, name, external_id, external_version })
         .whereIn('status', ['active', 'deleting'])
         .update({ status: 'deleting', updated_at: this.#db.database.now(knex) });
       return changed > 0;

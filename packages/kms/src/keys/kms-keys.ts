@@ -1,7 +1,6 @@
 import type { Logger } from '@keywright/envelope';
 import type { Knex } from 'knex';
 import { checkTenantId, invalidArgument, kindOf, readOptions } from '../arguments.ts';
-import { typed } from '../internal/database-error.ts';
 import { type KmsMigrationReport, MIGRATION_COUNT, migrateUpTo } from '../tables/migrate.ts';
 import { createKmsTables, type KmsTableOptions } from '../tables/names.ts';
 import { KeyDatabase } from './connection.ts';
@@ -66,7 +65,7 @@ export class KmsKeys {
 
   /** Makes the tables, or completes them; in a transaction, in it. As `migrateKmsTables()`. */
   async migrate(): Promise<KmsMigrationReport> {
-    return await typed('migrate', () => migrateUpTo(this.#db.any, this.#db.tables, MIGRATION_COUNT));
+    return await migrateUpTo(this.#db.any, this.#db.tables, MIGRATION_COUNT);
   }
 
   /** The keys of one tenant. @throws KmsError `ERR_KMS_INVALID_ARGUMENT` */
@@ -80,8 +79,8 @@ export class KmsKeys {
    * Makes backends and rows agree again, of all tenants. Creates that ended without an answer are given up, with the keys
    * they may have made: nobody was given those. Deletes that failed are tried again. Keys that a backend lists and no row
    * knows are reported as `orphans`, and deleted only with `deleteOrphans`; active keys that a backend no longer has are
-   * reported as `missing` (as its provider sees them, whose public keys may be 5 minutes old). A create under way is never
-   * touched. Call it from a scheduler, every hour or so; several at once do no harm.
+   * reported as `missing`. A create under way is never touched. Call it from a scheduler, every hour or so; several at
+   * once do no harm.
    *
    * A provider that is away is reported among `failures`, and the others are gone through. What it costs: the list of
    * each backend, one look-up for each 100 keys in it, and one read of the public key for each active key that is not in

@@ -2,11 +2,11 @@ import { randomName } from '../arguments.ts';
 import { KmsError } from '../errors.ts';
 import type { CallOptions, CreateKeyInput, KmsKey, KmsProvider } from '../provider.ts';
 import type { KeyDatabase } from './connection.ts';
-import { finishDelete } from './finish-delete.ts';
+import { finishDelete } from './delete-key.ts';
 import { type ActiveKey, type KeyRow, type RefRow, recordOf } from './key-record.ts';
 import { KeyTable, type Stub } from './key-table.ts';
 import type { CheckedNewKey } from './options.ts';
-import { aboutKey, codeOf, nothingWasDone } from './outcome.ts';
+import { aboutKey, checkMade, codeOf, nothingWasDone } from './outcome.ts';
 import { type Place, Places } from './places.ts';
 import { BUSY_MS, withinLimit } from './within-limit.ts';
 
@@ -60,7 +60,7 @@ async function askBackend(
   const { tenantId, keyId, name } = stub;
   const alg = input.alg;
   try {
-    return await withinLimit(options, (limited) => make({ tenantId, keyId, alg, name }, limited));
+    return checkMade(await withinLimit(options, (limited) => make({ tenantId, keyId, alg, name }, limited)));
   } catch (error) {
     const places = new Places(db, 'create');
     const place = placeOf(stub);

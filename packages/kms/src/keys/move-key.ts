@@ -3,12 +3,12 @@ import { KmsError } from '../errors.ts';
 import { type PrivateJwk, publicJwkOf, thumbprint } from '../jwk.ts';
 import type { CallOptions, KmsKey, KmsProvider } from '../provider.ts';
 import type { KeyDatabase } from './connection.ts';
-import { finishDelete } from './finish-delete.ts';
+import { finishDelete } from './delete-key.ts';
 import { type KeyProviders, providerOf } from './key-providers.ts';
-import { type ActiveKey, type KeyRow, type RefRow, recordOf } from './key-record.ts';
+import { type ActiveKey, EXTERNAL_ID, EXTERNAL_VERSION, type KeyRow, type RefRow, recordOf } from './key-record.ts';
 import { KeyTable } from './key-table.ts';
 import { Moves } from './moves.ts';
-import { aboutKey, codeOf, nothingWasDone } from './outcome.ts';
+import { aboutKey, checkMade, codeOf, nothingWasDone } from './outcome.ts';
 import { type Place, Places } from './places.ts';
 import { mismatch, proveSameKey } from './same-key.ts';
 import { BUSY_MS, withinLimit } from './within-limit.ts';
@@ -46,9 +46,6 @@ interface Move {
   readonly options: CallOptions;
 }
 
-const EXTERNAL_ID = /^[^\p{Cc}]{1,512}$/u;
-const EXTERNAL_VERSION = /^[^\p{Cc}]{1,128}$/u;
-
 /** Makes another provider the one that a key is used by; see {@link TenantKeys.move}. */
 export async function moveKey(
   db: KeyDatabase,
@@ -58,12 +55,11 @@ export async function moveKey(
   target: MoveTarget,
   options: CallOptions,
 ): Promise<MovedKey> {
-  db.committing('move');
   const checked = checkTarget(target);
   const row = await new KeyTable(db).find(tenantId, keyId, undefined);
   if (row === undefined) throw new KmsError('ERR_KMS_KEY_NOT_FOUND', { context: { tenantId, keyId } });
   const key = recordOf(row);
-  if (key.status !== 'active') throw changed(key);
+  if (key.status !== 'active') throw notUsable(key, key.status);
   const to = providerOf(providers, checked.to);
   if (to.capabilities.algs[key.alg] === undefined) throw unsupported(to, 'sign', key);
   if (!checked.import) return await moveReference(db, row, key, to, checked, options);
@@ -85,11 +81,14 @@ async function moveReference(
 ): Promise<MovedKey> {
   const { tenantId, keyId, alg, publicJwk } = key;
   const there: KmsKey = { tenantId, keyId, providerId: to.id, externalId, externalVersion, alg, publicJwk };
+  const known = await new Places(db, 'move').known([], [externalId]);
+  // It would be deleted there soon, by whoever it is that has to.
+  if (known.some((place) => place.row.status === 'deleting')) throw notUsable(key, 'deleting');
   await proveSameKey(to, there, options).catch((error: unknown) => {
     throw aboutKey(error, there, 'move');
   });
   const moved = await new Moves(db).point(row, { ...there, name: row.name });
-  if (moved === undefined) throw changed(key);
+  if (moved === undefined) throw notUsable(key, 'moved');
   return { key: recordOf(moved) as ActiveKey, former: 'kept' };
 }
 
@@ -109,7 +108,7 @@ async function moveByImport(move: Move): Promise<MovedKey> {
   try {
     await proveSameKey(move.to, there, options);
     const pointed = await moves.replace(row, { ...there, name });
-    if (pointed === undefined) throw changed(key);
+    if (pointed === undefined) throw notUsable(key, 'moved');
     const former: Place = { table: 'copies', row: { ...refRow(row), status: 'deleting' } };
     const deleted = await finishDelete(places, former, from, options).then(
       () => true,
@@ -131,26 +130,27 @@ async function importCopy(move: Move, places: Places, copy: Place): Promise<KmsK
   const { db, key, to, options } = move;
   const { tenantId, keyId, alg } = key;
   const { name } = copy.row;
-  const ended = async (error: unknown, forget: () => Promise<unknown>): Promise<Error> => {
+  const ended = async (error: unknown, providerId: string, forget: () => Promise<unknown>): Promise<Error> => {
     try {
       await forget();
     } catch {
       db.warn('the row of a copy that was not made is still there; reconcile() clears it away');
     }
-    return aboutKey(error, { tenantId, keyId, providerId: to.id }, 'move');
+    return aboutKey(error, { tenantId, keyId, providerId }, 'move');
   };
   let privateJwk: PrivateJwk;
   try {
     privateJwk = await exported(move);
   } catch (error) {
-    throw await ended(error, () => places.drop(copy, 'creating'));
+    throw await ended(error, key.providerId, () => places.drop(copy, 'creating'));
   }
   const input = { tenantId, keyId, alg, name, privateJwk };
   try {
-    const made = await withinLimit(options, (limited) => to.importKey(input, limited));
+    const made = checkMade(await withinLimit(options, (limited) => to.importKey(input, limited)));
     return { ...made, publicJwk: key.publicJwk };
   } catch (error) {
-    throw await ended(error, () => (nothingWasDone(error) ? places.drop(copy, 'creating') : places.release(copy)));
+    const forget = () => (nothingWasDone(error) ? places.drop(copy, 'creating') : places.release(copy));
+    throw await ended(error, to.id, forget);
   }
 }
 
@@ -221,8 +221,8 @@ function checkTarget(target: MoveTarget): CheckedTarget {
   });
 }
 
-function changed({ tenantId, keyId }: { readonly tenantId: string; readonly keyId: string }): KmsError {
-  return new KmsError('ERR_KMS_KEY_NOT_USABLE', { context: { operation: 'move', tenantId, keyId } });
+function notUsable({ tenantId, keyId }: Pick<KmsKey, 'tenantId' | 'keyId'>, state: string): KmsError {
+  return new KmsError('ERR_KMS_KEY_NOT_USABLE', { context: { operation: 'move', tenantId, keyId, state } });
 }
 
 function unsupported(provider: KmsProvider, operation: string, { tenantId, keyId, alg }: KmsKey): KmsError {

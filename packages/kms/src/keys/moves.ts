@@ -30,7 +30,7 @@ export class Moves {
   async replace(row: KeyRow, place: NewPlace): Promise<KeyRow | undefined> {
     return await typed('move', async () => {
       try {
-        return await this.#knex.transaction((trx) => this.#replace(trx, row, place));
+        return await this.#knex.transaction((trx) => this.#replace(trx, row, place), this.#db.database.transaction);
       } catch (error) {
         if (error instanceof Changed) return undefined;
         throw error;
@@ -39,8 +39,10 @@ export class Moves {
   }
 
   async #replace(trx: Knex, row: KeyRow, place: NewPlace): Promise<KeyRow> {
+    // The row first: of several moves at once, one finds it as it was, and only that one writes its former place.
+    const pointed = await this.#point(trx, row, place);
+    if (pointed === undefined) throw new Changed();
     const { tenant_id, key_id, provider_id, name, external_id, external_version } = row;
-    // First, because it writes: SQLite's transactions wait for their turn then.
     const recorded = await trx(this.#db.tables.copies)
       .where({ tenant_id, key_id, name: place.name, status: 'creating' })
       .update({
@@ -52,8 +54,7 @@ export class Moves {
         busy_until: null,
         updated_at: this.#db.database.now(trx),
       });
-    const pointed = recorded === 0 ? undefined : await this.#point(trx, row, place);
-    if (pointed === undefined) throw new Changed();
+    if (recorded === 0) throw new Changed();
     return pointed;
   }
 

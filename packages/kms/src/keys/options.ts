@@ -15,6 +15,7 @@ import type { PrivateJwk } from '../jwk.ts';
 import type { CallOptions } from '../provider.ts';
 import { randomKeyId } from './key-id.ts';
 import { KEY_STATUSES, type KeyStatus } from './key-record.ts';
+import { CREATE_LIMIT_MS } from './within-limit.ts';
 
 /** What {@link TenantKeys.create} is asked for. */
 export interface NewKey {
@@ -56,8 +57,6 @@ export interface ListKeyRecordsOptions extends ReadOptions {
 const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1_000;
 const MAX_DESCRIPTION = 1_024;
-/** Longest that making a key may take: until then, no `reconcile()` touches it. */
-export const CREATE_LIMIT_MS = 120_000;
 
 export interface CheckedNewKey {
   readonly keyId: string;

@@ -1,5 +1,7 @@
 import { isKeywrightError, rawCause } from '@keywright/envelope';
 import { KmsError, type KmsErrorCode } from '../errors.ts';
+import type { KmsKey } from '../provider.ts';
+import { EXTERNAL_ID, EXTERNAL_VERSION } from './key-record.ts';
 
 /** Refusals after which a backend has done nothing. After any other failure, it may have. */
 const NOTHING_DONE: ReadonlySet<string> = new Set<KmsErrorCode>([
@@ -24,8 +26,20 @@ const BACKEND_AWAY: ReadonlySet<string> = new Set<KmsErrorCode>([
   'ERR_KMS_PROVIDER_UNKNOWN',
 ]);
 
+/** A refusal that tells of a `state` came after something had been made and could not be undone. */
 export function nothingWasDone(error: unknown): boolean {
-  return NOTHING_DONE.has(codeOf(error));
+  return isKeywrightError(error) && NOTHING_DONE.has(error.code) && error.context.state === undefined;
+}
+
+/** The key as a backend answered, if the tables can hold where it is. @throws KmsError `ERR_KMS_INVALID_RESPONSE` */
+export function checkMade(key: KmsKey): KmsKey {
+  const { externalId, externalVersion } = key;
+  const isVersion =
+    externalVersion === null || (typeof externalVersion === 'string' && EXTERNAL_VERSION.test(externalVersion));
+  if (typeof externalId === 'string' && EXTERNAL_ID.test(externalId) && isVersion) return key;
+  throw new KmsError('ERR_KMS_INVALID_RESPONSE', {
+    context: { expected: 'an id of at most 512 characters and its version' },
+  });
 }
 
 export function backendIsAway(error: unknown): boolean {

@@ -25,6 +25,9 @@ export interface Stale {
   readonly olderThanMs: number;
 }
 
+/** What the index of keys that are not active asks for, in the very words that SQLite wants to hear. */
+const PENDING = "status <> 'active'";
+
 /** Statements on keys of both tables that are not simply there. */
 export class Places {
   readonly #db: KeyDatabase;
@@ -50,6 +53,7 @@ export class Places {
       const rows = await this.#table(table)
         .where({ provider_id: providerId, status })
         .modify((select) => {
+          if (status !== 'active') select.whereRaw(PENDING);
           if (after !== undefined) {
             const { tenantId, keyId, name } = after;
             select.whereRaw('(tenant_id, key_id, name) > (?, ?, ?)', [tenantId, keyId, name]);
@@ -63,16 +67,20 @@ export class Places {
     });
   }
 
-  /** The places, of any provider and tenant, that have one of these names or external ids. */
+  /**
+   * The places, of any provider and tenant, that have one of these names or external ids. In one statement: a key that
+   * is moved between two would be in neither table.
+   */
   async known(names: readonly string[], externalIds: readonly string[]): Promise<readonly Place[]> {
-    const found = async (table: Place['table']): Promise<readonly Place[]> => {
-      const rows = await this.#table(table)
+    const of = (table: Place['table']): Knex.QueryBuilder =>
+      this.#table(table)
         .whereIn('name', names)
         .orWhereIn('external_id', externalIds)
-        .select(...REF_COLUMNS);
-      return asRows<RefRow>(rows).map((row) => ({ table, row }));
-    };
-    return await this.#typed(async () => [...(await found('keys')), ...(await found('copies'))]);
+        .select(...REF_COLUMNS, this.#knex.raw(`'${table}' as place`));
+    return await this.#typed(async () => {
+      const rows = asRows<RefRow & { place: Place['table'] }>(await of('keys').unionAll(of('copies')));
+      return rows.map(({ place: table, ...row }) => ({ table, row }));
+    });
   }
 
   /** Deleting copies of one key. */
@@ -152,12 +160,17 @@ export class Places {
     });
   }
 
-  /** How many keys are being made at this provider, or were and nobody knows how it ended. */
-  async creating(providerId: string): Promise<number> {
+  /**
+   * How many keys are being made, or were and nobody knows how it ended.
+   * @param providerId at this provider, or at all
+   */
+  async creating(providerId?: string): Promise<number> {
+    const at = providerId === undefined ? {} : { provider_id: providerId };
     return await this.#typed(async () => {
       let count = 0;
       for (const table of ['keys', 'copies'] as const) {
-        const rows = await this.#table(table).where({ provider_id: providerId, status: 'creating' }).count({ n: '*' });
+        const query = this.#table(table).where({ ...at, status: 'creating' });
+        const rows = await query.whereRaw(PENDING).count({ n: '*' });
         count += Number(asRows<{ n: unknown }>(rows)[0]?.n);
       }
       return count;
@@ -188,11 +201,17 @@ export class Places {
 
   /** Tenants that have keys at this provider, in pages. */
   async tenants(providerId: string, after: string | undefined, limit: number): Promise<readonly string[]> {
+    // Each side limited by itself: PostgreSQL would sort all rows for each page.
     const of = (table: Place['table']): Knex.QueryBuilder =>
-      this.#table(table)
-        .where({ provider_id: providerId })
-        .modify((select) => (after === undefined ? select : select.where('tenant_id', '>', after)))
-        .select('tenant_id');
+      this.#knex.select('tenant_id').from(
+        this.#table(table)
+          .where({ provider_id: providerId })
+          .modify((select) => (after === undefined ? select : select.where('tenant_id', '>', after)))
+          .distinct('tenant_id')
+          .orderBy('tenant_id')
+          .limit(limit)
+          .as(table),
+      );
     return await this.#typed(async () => {
       const rows = await of('keys').union(of('copies')).orderBy('tenant_id').limit(limit);
       return asRows<{ tenant_id: string }>(rows).map(({ tenant_id: id }) => id);
@@ -201,7 +220,7 @@ export class Places {
 
   /** Ids of the providers of all places. */
   async providers(): Promise<readonly string[]> {
-    const of = (table: Place['table']): Knex.QueryBuilder => this.#table(table).select('provider_id');
+    const of = (table: Place['table']): Knex.QueryBuilder => this.#table(table).distinct('provider_id');
     return await this.#typed(async () => {
       const rows = await of('keys').union(of('copies')).orderBy('provider_id');
       return asRows<{ provider_id: string }>(rows).map(({ provider_id: id }) => id);

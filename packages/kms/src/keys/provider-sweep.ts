@@ -1,11 +1,11 @@
 import { isKeywrightError } from '@keywright/envelope';
-import type { BackendKey, CallOptions, KmsProvider } from '../provider.ts';
+import { DEFAULT_ALG } from '../algorithms.ts';
+import type { BackendKey, CallOptions, KmsKeyRef, KmsProvider } from '../provider.ts';
 import { backendPages, PAGE } from './backend-pages.ts';
 import { forEachOf } from './bounded.ts';
-import { finishDelete } from './finish-delete.ts';
+import { finishDelete } from './delete-key.ts';
 import { type RefRow, refOf } from './key-record.ts';
 import { refuseAborted } from './options.ts';
-import { orphanOf, orphanRef } from './orphan.ts';
 import { backendIsAway, codeOf } from './outcome.ts';
 import type { Place, PlaceCursor, Places } from './places.ts';
 import type { Findings } from './reconcile-report.ts';
@@ -13,6 +13,8 @@ import type { Findings } from './reconcile-report.ts';
 const CONCURRENCY = 4;
 /** Keys of a backend that are remembered while its rows are gone through; those beyond are asked for one by one. */
 const MAX_SEEN = 100_000;
+/** Ended creates that one sweep goes through; the others are for the next. */
+const MAX_ENDED = 10_000;
 const TABLES = ['keys', 'copies'] as const;
 
 export interface Sweep {
@@ -45,33 +47,46 @@ export class ProviderSweep {
 
   async run(): Promise<void> {
     const { provider, places, findings } = this.#sweep;
+    const ended = await this.#endedCreates();
     const listed = provider.capabilities.listKeys && (await this.#list());
     await this.#eachPlace(TABLES, 'deleting', (place) => this.#finish(place));
-    const unresolved = listed ? await this.#dropUnmade() : await this.#deleteByName();
-    findings.count('underWay', (await places.creating(provider.id)) - unresolved);
+    const unresolved = listed ? await this.#dropUnmade(ended) : await this.#deleteByName(ended);
+    findings.count('underWay', Math.max(0, (await places.creating(provider.id)) - unresolved));
     await this.#eachPlace(['keys'], 'active', ({ row }) => this.#lookFor(row));
   }
 
-  /** What the backend holds, first: a row is committed before its key is made, so none is too new to be found. */
+  /** Before the list: a create that ends after it may have made a key that the list does not show. */
+  async #endedCreates(): Promise<readonly Place[]> {
+    const ended: Place[] = [];
+    const keep = async (place: Place): Promise<void> => {
+      if (ended.length < MAX_ENDED) ended.push(place);
+    };
+    await this.#eachPlace(TABLES, 'creating', keep);
+    return ended;
+  }
+
+  /** What the backend holds, before the rows: a row is committed before its key is made. */
   async #list(): Promise<boolean> {
-    const { provider, places, findings, progress } = this.#sweep;
-    try {
-      for await (const { keys, tenantId } of backendPages(provider, places, this.#call)) {
-        findings.count('checked', keys.length);
-        await this.#compare(keys, tenantId);
-        progress();
-        refuseAborted(this.#sweep.signal, 'reconcile');
-      }
-      return true;
-    } catch (error) {
-      this.#failed(error, {});
-      return false;
+    const { provider, places, findings, progress, signal } = this.#sweep;
+    const pages = backendPages(provider, places, this.#call);
+    for (;;) {
+      const next = await pages.next().catch((error: unknown) => this.#failed(error, {}));
+      if (next === false) return false;
+      if (next.done === true) return true;
+      const { keys, tenantId } = next.value;
+      findings.count('checked', keys.length);
+      await this.#compare(keys, tenantId);
+      progress();
+      refuseAborted(signal, 'reconcile');
     }
   }
 
   async #compare(keys: readonly BackendKey[], tenantId: string | undefined): Promise<void> {
     const { places } = this.#sweep;
     const nameOf = ({ name, externalId }: BackendKey): string => name ?? externalId;
+    // Where the backend keeps no names, one could be of a create under way, here or by another provider: asked first,
+    // because afterwards the row names the key.
+    const anyCreating = keys.some(({ name }) => name === undefined) && (await places.creating()) > 0;
     const known = await places.known(
       keys.map(nameOf),
       keys.map(({ externalId }) => externalId),
@@ -79,7 +94,7 @@ export class ProviderSweep {
     await forEachOf(keys, CONCURRENCY, async (key) => {
       if (this.#seen.size < MAX_SEEN) this.#seen.add(key.externalId);
       const found = known.filter(({ row }) => row.external_id === key.externalId || row.name === nameOf(key));
-      if (found.length === 0) await this.#orphan(key, tenantId);
+      if (found.length === 0 && (key.name !== undefined || !anyCreating)) await this.#orphan(key, tenantId);
       for (const place of found) await this.#claim(place, key.externalId);
     });
   }
@@ -94,18 +109,20 @@ export class ProviderSweep {
   }
 
   async #orphan(key: BackendKey, asked: string | undefined): Promise<void> {
-    const { places, provider, findings, deleteOrphans } = this.#sweep;
-    // Where the backend keeps no names, it could be the key of a create that is under way.
-    if (key.name === undefined && (await places.creating(provider.id)) > 0) return;
+    const { provider, findings, deleteOrphans } = this.#sweep;
+    const { externalId, name, tenantId = asked, keyId } = key;
+    const providerId = provider.id;
     let deleted = false;
     if (deleteOrphans) {
-      const ref = orphanRef(provider.id, key, asked);
+      // A backend that records neither tenant nor key id deletes by its own id alone.
+      const of = { tenantId: tenantId ?? 'orphan', keyId: keyId ?? 'orphan' };
+      const ref: KmsKeyRef = { ...of, providerId, externalId, externalVersion: null, alg: DEFAULT_ALG };
       deleted = await provider.deleteKey(ref, this.#call).then(
         () => true,
         (error: unknown) => this.#failed(error, key),
       );
     }
-    findings.add('orphans', orphanOf(provider.id, key, asked, deleted));
+    findings.add('orphans', { providerId, externalId, name, tenantId, keyId, deleted });
   }
 
   async #finish(place: Place): Promise<void> {
@@ -119,20 +136,21 @@ export class ProviderSweep {
   }
 
   /** Everything was listed, and what these rows were to be was not there. */
-  async #dropUnmade(): Promise<number> {
-    const { places, olderThanMs, findings } = this.#sweep;
-    await this.#eachPlace(TABLES, 'creating', async (place) => {
+  async #dropUnmade(ended: readonly Place[]): Promise<number> {
+    const { places, olderThanMs, findings, signal } = this.#sweep;
+    await forEachOf(ended, CONCURRENCY, async (place) => {
+      refuseAborted(signal, 'reconcile');
       if (await places.drop(place, 'creating', { olderThanMs })) findings.count('cleared');
     });
     return 0;
   }
 
   /** Not all was listed. Where the backend calls keys by their names, what may be there can be deleted all the same. */
-  async #deleteByName(): Promise<number> {
+  async #deleteByName(ended: readonly Place[]): Promise<number> {
     const { places, provider, findings } = this.#sweep;
     const byName = await places.callsByName(provider.id);
     let unresolved = 0;
-    await this.#eachPlace(TABLES, 'creating', async (place) => {
+    await forEachOf(ended, CONCURRENCY, async (place) => {
       const { name, tenant_id: tenantId, key_id: keyId } = place.row;
       if (!byName) {
         unresolved += 1;
@@ -150,7 +168,7 @@ export class ProviderSweep {
     const { tenant_id: tenantId, key_id: keyId, external_id: externalId } = row;
     if (externalId !== null && this.#seen.has(externalId)) return;
     try {
-      await provider.getPublicKey(refOf(row), this.#call);
+      await provider.getPublicKey(refOf(row), { ...this.#call, fresh: true });
     } catch (error) {
       if (codeOf(error) === 'ERR_KMS_UNSUPPORTED') return; // this backend does not say
       if (codeOf(error) !== 'ERR_KMS_KEY_NOT_FOUND') return void this.#failed(error, { tenantId, keyId });

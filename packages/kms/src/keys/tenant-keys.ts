@@ -1,9 +1,9 @@
 import type { Knex } from 'knex';
-import { checkData, checkKeyId, invalidArgument, kindOf } from '../arguments.ts';
+import type { SignAlg } from '../algorithms.ts';
+import { checkData, checkKeyId, invalidArgument, kindOf, readOptions } from '../arguments.ts';
 import { KmsError } from '../errors.ts';
 import { type PrivateJwk, type PublicJwk, publicJwkOf, thumbprint } from '../jwk.ts';
-import type { CallOptions, KmsKey, KmsProvider } from '../provider.ts';
-import { asJson } from '../tables/rows.ts';
+import type { CallOptions, KmsKey, KmsKeyRef, KmsProvider } from '../provider.ts';
 import type { KeyDatabase } from './connection.ts';
 import { deleteKey } from './delete-key.ts';
 import { type KeyProviders, providerOf } from './key-providers.ts';
@@ -70,9 +70,11 @@ export class TenantKeys {
    * @throws KmsError as {@link create}; `ERR_KMS_INVALID_ARGUMENT` for a private key that is none
    */
   async import(input: ImportedKey, options?: CallOptions): Promise<ActiveKey> {
-    const { privateJwk } = input ?? {};
-    const named = (privateJwk as { readonly alg?: ActiveKey['alg'] } | undefined)?.alg;
-    const asked = input?.alg === undefined && named !== undefined ? { ...input, alg: named } : input;
+    const asked = readOptions(input, 'input', (given) => {
+      const named = (given.privateJwk as { readonly alg?: SignAlg } | undefined)?.alg;
+      return { ...given, alg: given.alg ?? named };
+    });
+    const privateJwk = asked.privateJwk as PrivateJwk;
     const make =
       (provider: KmsProvider): Make =>
       (made, call) =>
@@ -111,7 +113,7 @@ export class TenantKeys {
    */
   async sign(key: string | KmsKey, data: Uint8Array, options?: CallOptions & ReadOptions): Promise<Uint8Array> {
     checkData(data);
-    const sign = (located: KmsKey): Promise<Uint8Array> => this.#provider(located).sign(located, data, options);
+    const sign = (located: KmsKeyRef): Promise<Uint8Array> => this.#provider(located).sign(located, data, options);
     if (typeof key !== 'string') return await sign(this.#own(key));
     const trx = readTrx(options);
     const located = await this.#locate(key, trx);
@@ -133,6 +135,7 @@ export class TenantKeys {
    */
   async publicKey(key: string | KmsKey, options?: CallOptions & ReadOptions): Promise<PublicJwk> {
     const known = typeof key === 'string' ? await this.get(key, options) : this.#own(key);
+    if (typeof known.publicJwk !== 'object') throw invalidArgument('key.publicJwk', 'a key', kindOf(known.publicJwk));
     const shown = await this.#provider(known).getPublicKey(known, options);
     if (thumbprint(shown) !== thumbprint(known.publicJwk)) throw mismatch(known);
     return shown;
@@ -195,11 +198,11 @@ export class TenantKeys {
     return await makeKey(this.#db, { ...making, make: make(provider) }, limits);
   }
 
-  async #locate(keyId: string, trx: Knex.Transaction | undefined): Promise<KmsKey> {
+  async #locate(keyId: string, trx: Knex.Transaction | undefined): Promise<KmsKeyRef> {
     const row = await this.#table.locate(this.tenantId, checkKeyId(keyId), trx);
     if (row === undefined) throw this.#notFound(keyId);
     if (row.status !== 'active') throw this.#notUsable(keyId, row.status);
-    return { ...refOf(row), publicJwk: asJson(row.public_jwk) as PublicJwk };
+    return refOf(row);
   }
 
   /** A key that the caller read before. Another tenant's is refused, however it came here. */
@@ -209,7 +212,7 @@ export class TenantKeys {
     throw invalidArgument('key.tenantId', 'a key of this tenant', 'another tenant’s');
   }
 
-  #provider({ providerId, tenantId, keyId }: KmsKey): KmsProvider {
+  #provider({ providerId, tenantId, keyId }: KmsKeyRef): KmsProvider {
     try {
       return providerOf(this.#providers, providerId);
     } catch (error) {

@@ -1,10 +1,11 @@
 import { KmsError } from '../errors.ts';
 import type { CallOptions } from '../provider.ts';
-import { CREATE_LIMIT_MS } from './options.ts';
 
+/** Longest that making a key may take. */
+export const CREATE_LIMIT_MS = 120_000;
 const GRACE_MS = 30_000;
 
-/** How long a key counts as being made: longer than the call that makes it can take. */
+/** How long a key counts as being made, so that no `reconcile()` touches it: longer than the call can take. */
 export const BUSY_MS: number = CREATE_LIMIT_MS + GRACE_MS;
 
 /**

@@ -9,6 +9,8 @@ export interface Database {
   readonly name: 'postgres' | 'sqlite';
   /** Column types of the migrations. */
   readonly types: Readonly<Record<'bytes' | 'json' | 'timestamp', string>>;
+  /** How transactions begin: each statement is to see what others have committed by then. */
+  readonly transaction: Knex.TransactionConfig;
   /** The database's own time, which all processes agree on, `offsetMs` later. */
   now(db: Knex, offsetMs?: number): Knex.Raw;
   /**
@@ -25,6 +27,7 @@ export interface Database {
 const postgres: Database = {
   name: 'postgres',
   types: { bytes: 'bytea', json: 'jsonb', timestamp: 'timestamptz(3)' },
+  transaction: { isolationLevel: 'read committed' },
 
   now(db: Knex, offsetMs = 0): Knex.Raw {
     return db.raw("clock_timestamp() + ? * interval '1 millisecond'", [offsetMs]);
@@ -57,6 +60,7 @@ const sqlite: Database = {
   name: 'sqlite',
   // A time is milliseconds since 1970, as knex binds a Date for SQLite.
   types: { bytes: 'blob', json: 'text', timestamp: 'integer' },
+  transaction: {},
 
   now(db: Knex, offsetMs = 0): Knex.Raw {
     return db.raw('?', [Date.now() + offsetMs]); // the file is on one machine, and so are its processes

@@ -107,7 +107,7 @@ export async function inTurn<T>(
       return await knex.transaction(async (trx) => {
         await database.lockForMigration(trx, tables, knex.isTransaction === true);
         return await work(trx);
-      });
+      }, database.transaction);
     } catch (error) {
       const waited = performance.now() - start;
       if (knex.isTransaction || waited > MAX_WAIT_MS || !database.isLockConflict(error)) throw error;

@@ -43,7 +43,8 @@ const initial: Migration = {
         check (status <> 'active' or (external_id is not null and public_jwk is not null))
       )`,
       // what reconcile() has to finish
-      `create index ${index('kms_keys_pending')} on ${keys} (provider_id, tenant_id, key_id) where status <> 'active'`,
+      `create index ${index('kms_keys_pending')} on ${keys} (status, provider_id, tenant_id, key_id)
+        where status <> 'active'`,
       // keys of one provider, in pages
       `create index ${index('kms_keys_provider')} on ${keys} (provider_id, tenant_id, key_id)`,
       // whose the keys are that a backend lists; across tenants, because a backend may know none

@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { inspect } from 'node:util';
-import { KmsError, verifySignature } from '@keywright/kms';
+import { KmsError, type KmsProvider, verifySignature } from '@keywright/kms';
 import { describeEachEngine } from '@keywright/testkit/engines';
 import { compactVerify, importJWK } from 'jose';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
@@ -118,6 +118,33 @@ describeEachEngine('making keys', (engine) => {
     },
   );
 
+  it('keeps the row where a refusal says that something was made before', async () => {
+    fixture.main.step = (operation, when) => {
+      if (operation !== 'createKey' || when !== 'after') return;
+      throw new KmsError('ERR_KMS_DENIED', { context: { state: 'creating' } });
+    };
+    const error = await rejection(fixture.acme.create({ keyId: 'k1' }));
+    expect(error).toMatchObject({ code: 'ERR_KMS_DENIED', context: { state: 'creating' } });
+    fixture.main.step = undefined;
+    expect((await fixture.keys.reconcile({ olderThanMs: 0 })).counts).toMatchObject({ cleared: 1, deleted: 1 });
+    expect(fixture.main.ids()).toEqual([]);
+  });
+
+  it.each([
+    ['an id', { externalId: undefined, externalVersion: null }],
+    ['an id that fits', { externalId: 'x'.repeat(513), externalVersion: null }],
+    ['a version', { externalId: 'x', externalVersion: undefined }],
+  ])('keeps the row where a provider answers without %s', async (_title, made) => {
+    const { capabilities } = fixture.main.provider('main');
+    const careless = { id: 'main', capabilities, createKey: async () => made } as unknown as KmsProvider;
+    const acme = fixture.reopen({ registry: registryOf([careless]) }).tenant('acme');
+    await expect(acme.create({ keyId: 'k1' })).rejects.toMatchObject({
+      code: 'ERR_KMS_INVALID_RESPONSE',
+      context: { state: 'creating' },
+    });
+    expect(await acme.find('k1')).toMatchObject({ status: 'creating' });
+  });
+
   it('deletes a key again whose row could not be written', async () => {
     const refuse = engine.dialect === 'sqlite' ? SQLITE_REFUSAL : POSTGRES_REFUSAL;
     for (const statement of refuse.make) await fixture.knex.raw(statement);
@@ -204,6 +231,11 @@ describeEachEngine('making keys', (engine) => {
       acme.import({ privateJwk: undefined as never }),
       acme.import({ privateJwk: { kty: 'EC' } as never }),
       acme.import(undefined as never),
+      acme.import({
+        get privateJwk(): never {
+          throw new Error('of the caller');
+        },
+      }),
     ];
     for (const ended of await Promise.allSettled(refused)) {
       expect(ended).toMatchObject({ status: 'rejected', reason: { code: 'ERR_KMS_INVALID_ARGUMENT' } });

@@ -72,6 +72,8 @@ describeEachEngine('deleting keys', (engine) => {
     await expect(globex.delete('k2')).rejects.toMatchObject({ code: 'ERR_KMS_KEY_NOT_FOUND' });
     await expect(globex.sign(key, DATA)).rejects.toMatchObject({ code: 'ERR_KMS_INVALID_ARGUMENT' });
     await expect(globex.publicKey(key)).rejects.toMatchObject({ code: 'ERR_KMS_INVALID_ARGUMENT' });
+    const { publicJwk: _jwk, ...reference } = key;
+    await expect(acme.publicKey(reference as never)).rejects.toMatchObject({ code: 'ERR_KMS_INVALID_ARGUMENT' });
     expect(main.ids()).toHaveLength(2);
   });
 

@@ -2,7 +2,7 @@ import { createKmsKeys, kmsMigrationSource, migrateKmsTables } from '@keywright/
 import type { TestDatabase } from '@keywright/testkit/engines';
 import { describeEachEngine } from '@keywright/testkit/engines';
 import createKnex, { type Knex } from 'knex';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { FileBackend } from '../support/file-backend.ts';
 import { registryOf } from '../support/key-fixture.ts';
 
@@ -11,13 +11,16 @@ const TABLES = ['kms_key_copies', 'kms_keys', 'kms_migrations', 'kms_software_ke
 describeEachEngine('the key tables', (engine) => {
   let database: TestDatabase;
   let knex: Knex;
-  beforeEach(async () => {
+  beforeAll(async () => {
     database = await engine.createDatabase();
     knex = createKnex(database.knexConfig);
   });
   afterEach(async () => {
-    await knex.destroy();
-    await database.drop();
+    for (const name of await names()) await knex.raw('drop table ??', [name]);
+  });
+  afterAll(async () => {
+    await knex?.destroy();
+    await database?.drop();
   });
 
   const names = async (like = '%'): Promise<readonly string[]> => {
@@ -147,5 +150,6 @@ describeEachEngine('the key tables', (engine) => {
     expect(await keys.tenant('acme').list()).toEqual({ keys: [], cursor: undefined });
     const rows = (await knex('pg_tables').where({ schemaname: 'kw' })) as { tablename: string }[];
     expect(rows.map(({ tablename }) => tablename).toSorted()).toEqual(TABLES.map((name) => `p_${name}`));
+    await knex.raw('drop schema kw cascade');
   });
 });

@@ -91,7 +91,7 @@ describeEachEngine('moving keys', (engine) => {
     const vault = fixture.backend('vault');
     fixture.backend(id).failAt(operation, when, when === 'after' ? 'ERR_KMS_TIMEOUT' : 'ERR_KMS_DENIED', 1);
     const error = await rejection(acme.move('k1', { to: 'vault', import: true }));
-    expect(error).toMatchObject({ context: { tenantId: 'acme', keyId: 'k1' } });
+    expect(error).toMatchObject({ context: { tenantId: 'acme', keyId: 'k1', provider: id } });
     expect(await acme.get('k1')).toEqual(before);
     expect(main.ids()).toEqual([before.externalId]);
     expect(vault.ids()).toHaveLength(left);
@@ -154,6 +154,10 @@ describeEachEngine('moving keys', (engine) => {
     });
     const [moved, signed] = await Promise.all([Promise.allSettled(moves), Promise.all(signing)]);
     expect(moved.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    for (const ended of moved) {
+      if (ended.status === 'fulfilled') continue;
+      expect(['ERR_KMS_KEY_NOT_FOUND', 'ERR_KMS_KEY_NOT_USABLE']).toContain((ended.reason as { code: string }).code);
+    }
     for (const signature of signed) expect(verifySignature('ES256', before.publicJwk, DATA, signature)).toBe(true);
     expect(main.ids()).toEqual([]);
     expect(fixture.backend('vault').ids()).toEqual([(await acme.get('k1')).externalId]);

@@ -123,31 +123,19 @@ describeEachEngine('reading keys', (engine) => {
     await expect(fixture.acme.get('k1')).rejects.toMatchObject({ code: 'ERR_KMS_INTEGRITY', context: { field } });
   });
 
+  it('refuses a row whose JSON is none, and signs with it by what else it says', async () => {
+    if (engine.dialect !== 'sqlite') return; // PostgreSQL holds nothing but JSON there
+    await fixture.acme.create({ keyId: 'k1' });
+    await fixture.knex('kms_keys').update({ public_jwk: '{"d":' });
+    await expect(fixture.acme.get('k1')).rejects.toMatchObject({ code: 'ERR_KMS_INTEGRITY' });
+    expect(await fixture.acme.sign('k1', DATA)).toHaveLength(64);
+  });
+
   it('shows no private member that was put into a row', async () => {
     const { publicJwk } = await fixture.acme.create({ keyId: 'k1' });
     await fixture.knex('kms_keys').update({ public_jwk: JSON.stringify({ ...publicJwk, d: 'canary-d', kid: 'x' }) });
     expect(await fixture.acme.get('k1')).toMatchObject({ publicJwk });
     expect(inspect(await fixture.acme.get('k1'))).not.toContain('canary-d');
-  });
-
-  it('reads rows whose columns the host’s knex renames', async () => {
-    await fixture.acme.create({ keyId: 'k1' });
-    const camel = (name: string): string => name.replace(/_[a-z]/g, (part) => part.slice(1).toUpperCase());
-    const renamed = (result: unknown): unknown =>
-      Array.isArray(result)
-        ? result.map((row) => Object.fromEntries(Object.entries(row as object).map(([name, v]) => [camel(name), v])))
-        : result;
-    const knex = createKnex({ ...fixture.database.knexConfig, postProcessResponse: renamed });
-    try {
-      const acme = fixture.reopen({ knex }).tenant('acme');
-      expect(await acme.get('k1')).toEqual(await fixture.acme.get('k1'));
-      expect(await acme.sign('k1', DATA)).toHaveLength(64);
-      await acme.create({ keyId: 'k2' });
-      await acme.delete('k2');
-      expect(await fixture.rows()).toHaveLength(1);
-    } finally {
-      await knex.destroy();
-    }
   });
 
   it('refuses tables that are not there, a database that is away, and what is no database', async () => {
