@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
@@ -69,6 +70,8 @@ export default defineConfig({
   test: {
     // One PostgreSQL for the whole run.
     globalSetup: [source('testkit/src/vitest.ts')],
+    // By default one core is left idle, of two.
+    maxWorkers: availableParallelism(),
     testTimeout: 20_000,
     hookTimeout: 60_000,
     reporters: process.env.KEYWRIGHT_REPORT ? ['default', 'json'] : ['default'],

@@ -8,6 +8,8 @@ const options: Options = {
   sourcemap: true,
   clean: true,
   removeNodeProtocol: false,
+  // tsup takes optional dependencies for its own.
+  external: ['pkcs11js'],
 };
 
 export default options;

@@ -43,6 +43,11 @@ async function main(selected: readonly AnySuite[], write: boolean): Promise<numb
   const server = selected.some((suite) => 'kind' in suite) ? await startPostgres() : undefined;
   try {
     for (const suite of selected) {
+      const missing = 'kind' in suite ? suite.missing?.() : undefined;
+      if (missing !== undefined) {
+        console.error(`${suite.name} needs ${missing}, which this machine does not have.`);
+        continue;
+      }
       const section = await sectionFor(suite, server?.url ?? '');
       sections.push(section);
       console.log(`\n${section.title} (${section.name})\n`);

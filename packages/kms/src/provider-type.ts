@@ -1,11 +1,14 @@
 import type { KeyWrapper, Logger } from '@keywright/envelope';
 import type { Knex } from 'knex';
 import type { KmsProvider } from './provider.ts';
+import type { KmsTableOptions } from './tables/names.ts';
 
 /** What the host gives to the providers that its configuration names. */
 export interface ProviderServices {
   /** Database of the `db` provider's keys. */
   readonly knex?: Knex | undefined;
+  /** Where the tables of this package are. @default unprefixed, in the connection's search path */
+  readonly tables?: KmsTableOptions | undefined;
   /** Holder of the root key that the `db` provider's keys are under. */
   readonly root?: KeyWrapper | undefined;
   readonly logger?: Logger | undefined;

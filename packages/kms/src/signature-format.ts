@@ -82,7 +82,7 @@ function readElement(alg: EcdsaAlg, der: Uint8Array, at: number, tag: number): {
   if (der[at] !== tag || (short >= 0x80 && !isLong)) throw malformed(alg);
   const start = at + (isLong ? 3 : 2);
   const end = start + (isLong ? long : short);
-  if (end > der.length || end === start) throw malformed(alg);
+  if (end > der.length) throw malformed(alg);
   return { start, end };
 }
 
@@ -90,7 +90,7 @@ function readElement(alg: EcdsaAlg, der: Uint8Array, at: number, tag: number): {
 function writeInteger(alg: EcdsaAlg, content: Uint8Array, target: Uint8Array, order: Buffer): void {
   const [first = 0, second = 0] = content;
   const isNegative = first >= 0x80;
-  const isPadded = first === 0 && content.length > 1;
+  const isPadded = first === 0;
   if (isNegative || (isPadded && second < 0x80)) throw malformed(alg);
   const digits = isPadded ? content.subarray(1) : content;
   if (digits.length > target.length) throw malformed(alg);

@@ -205,3 +205,24 @@ it('asks the backend for a public key that is to be fresh', async () => {
   // What the backend no longer gives is no longer in memory.
   await expect(provider.getPublicKey(key)).rejects.toMatchObject({ code: 'ERR_KMS_INVALID_RESPONSE' });
 });
+
+it('lends a local driver the caller’s signal, and makes one only for a driver that asks', async () => {
+  const heard: (readonly [AbortSignal | undefined, AbortSignal])[] = [];
+  const local = memoryDriver({
+    reach: 'local',
+    sign: async (_key, _data, { callerSignal, signal }) => {
+      heard.push([callerSignal, signal]);
+      return new Uint8Array(64);
+    },
+  });
+  const provider = defineProvider(local, { id: 'mem' });
+  const key = await provider.createKey({ tenantId: 'acme', keyId: 'k1' });
+  const { signal } = new AbortController();
+  await provider.sign(key, Buffer.of(1), { signal });
+  await provider.sign(key, Buffer.of(1));
+  await provider.sign(key, Buffer.of(1));
+  expect(heard[0]).toEqual([signal, signal]);
+  expect([heard[1]?.[0], heard[2]?.[0]]).toEqual([undefined, undefined]);
+  // One for all calls would keep the listeners of all.
+  expect(heard[1]?.[1]).not.toBe(heard[2]?.[1]);
+});

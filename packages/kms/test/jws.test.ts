@@ -160,6 +160,9 @@ it('refuses other payloads, keys and options; a call’s options reach the provi
   for (const payload of [undefined, null, {}, [1], 7, '\udfff', new ArrayBuffer(2)]) {
     await expect(signJws(provider, key, payload as never)).rejects.toMatchObject(invalid('payload'));
   }
+  for (const payload of ['x'.repeat(2 ** 24 + 1), new Uint8Array(2 ** 24 + 1)]) {
+    await expect(signJws(provider, key, payload)).rejects.toMatchObject(invalid('payload'));
+  }
   await expect(signJws(provider, undefined as never, 'x')).rejects.toMatchObject(invalid('key.alg'));
   await expect(signJws(provider, { ...key, alg: 'none' as never }, 'x')).rejects.toMatchObject(invalid('key.alg'));
   await expect(signJws(provider, key, 'x', 'options' as never)).rejects.toMatchObject(invalid('options'));

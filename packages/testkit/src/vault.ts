@@ -56,6 +56,8 @@ export function describeOnVault(title: string, suite: VaultSuite, define: (vault
   if (Boolean(address) !== Boolean(token)) throw new Error(`${ADDRESS} and ${TOKEN} belong together.`);
   const records = Boolean(process.env[RECORD]);
   if (records && !address) throw new Error(`${RECORD} needs ${ADDRESS} and ${TOKEN}: a server to record.`);
+  // It is replaced wherever it is found: `root` is in many a word.
+  if (records && (token ?? '').length < 16) throw new Error(`${RECORD} needs a longer ${TOKEN}.`);
   if (!records) registerReplay(title, suite, define);
   if (isLive) registerLive(title, suite, define, { address: address as string, token: token as string, records });
 }

@@ -67,6 +67,8 @@ export interface LoadSuite {
   /** Rounds that count; one more goes before them, to warm up. */
   readonly rounds: number;
   readonly sliceMs: number;
+  /** What it needs and this machine lacks. @default nothing */
+  readonly missing?: () => string | undefined;
   /** Makes its database. Called once per run. */
   open(environment: LoadEnvironment): Promise<OpenedSuite>;
 }

@@ -8,7 +8,7 @@ import type { StressRun } from './stress-run.ts';
 
 const USAGE = `Usage: node packages/bench/src/stress/main.ts [--quick] [--no-write] [run…]
 
-Does the named runs, all by default, on a real PostgreSQL, and writes docs/stress.md. With --quick they are small, and
+Does the named runs, all by default, on a real PostgreSQL and a token, and writes docs/stress.md. With --quick they are small, and
 nothing is written. Exits with 1 if something is lost, wrong or too slow.
 
 Runs: ${runs.map(({ name }) => name).join(', ')}`;

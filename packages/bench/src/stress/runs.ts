@@ -1,11 +1,19 @@
 import { backfillRun } from './backfill-run.ts';
 import { concurrencyRun } from './concurrency/section.ts';
+import { hsmRun } from './hsm/section.ts';
 import { rotateRootRun, rotateTenantRun } from './rotation/section.ts';
 import { sizeRun } from './size/section.ts';
 import type { StressRun } from './stress-run.ts';
 
 /** In the order in which they run and are reported. */
-export const runs: readonly StressRun[] = [backfillRun, rotateRootRun, rotateTenantRun, concurrencyRun, sizeRun];
+export const runs: readonly StressRun[] = [
+  backfillRun,
+  rotateRootRun,
+  rotateTenantRun,
+  concurrencyRun,
+  sizeRun,
+  hsmRun,
+];
 
 /**
  * The runs of these names, all without any.

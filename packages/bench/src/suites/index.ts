@@ -5,6 +5,7 @@ import { envelopeObject } from './envelope-object.ts';
 import { envelopePeers } from './envelope-peers.ts';
 import { envelopeStream } from './envelope-stream.ts';
 import { kmsDb } from './kms-db.ts';
+import { kmsPkcs11 } from './kms-pkcs11.ts';
 import { storeGet } from './store-get.ts';
 import { storeGetMany } from './store-get-many.ts';
 import { storeSave } from './store-save.ts';
@@ -13,8 +14,8 @@ import { storeSeal } from './store-seal.ts';
 /** Single operations, one after the other. */
 export const timedSuites: readonly Suite[] = [envelopeObject, envelopeBytes, ...envelopePeers, envelopeStream, kmsDb];
 
-/** Many callers at once, on PostgreSQL. */
-export const loadSuites: readonly LoadSuite[] = [storeGet, storeGetMany, storeSave, storeSeal];
+/** Many callers at once, on PostgreSQL or a token. */
+export const loadSuites: readonly LoadSuite[] = [storeGet, storeGetMany, storeSave, storeSeal, kmsPkcs11];
 
 /** In the order in which they run and are reported. */
 export const suites: readonly AnySuite[] = [...timedSuites, ...loadSuites];

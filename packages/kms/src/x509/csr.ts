@@ -1,3 +1,4 @@
+import { isKeywrightError } from '@keywright/envelope';
 import {
   type Extension,
   KeyUsageFlags,
@@ -6,7 +7,6 @@ import {
   Pkcs10CertificateRequestGenerator,
 } from '@peculiar/x509';
 import { invalidArgument, kindOf, readOptions } from '../arguments.ts';
-import { KmsError } from '../errors.ts';
 import type { CallOptions, KmsKey, KmsKeyRef, KmsProvider } from '../provider.ts';
 import { distinguishedName, type NameAttributes } from './distinguished-name.ts';
 import { kmsSigner } from './kms-signer.ts';
@@ -30,7 +30,8 @@ const SIGNING_USAGES =
 /**
  * A PKCS #10 request for a certificate of a key, signed with it.
  *
- * The library asks for a polyfill of `Reflect` metadata: import one (`reflect-metadata`) before it.
+ * `@peculiar/x509` asks for a polyfill of `Reflect` metadata: import one (`reflect-metadata`) before this module, which
+ * throws the library's error that says so otherwise.
  *
  * @returns the request; `.toString('pem')` is what an authority takes
  * @throws KmsError `ERR_KMS_INVALID_ARGUMENT` for a name that cannot be, or a key usage that is not of signatures; and as
@@ -61,7 +62,7 @@ export async function createCsr(
   try {
     return await Pkcs10CertificateRequestGenerator.create({ name, extensions, keys, signingAlgorithm }, crypto);
   } catch (error) {
-    if (error instanceof KmsError) throw error;
+    if (isKeywrightError(error)) throw error;
     // What else can fail is the encoding of what was given.
     throw invalidArgument('input', 'a name and extensions that can be encoded', 'others');
   }

@@ -39,7 +39,8 @@ const standIns = new WeakSet<object>();
 /**
  * Lets `@peculiar/x509` sign certificates, requests and revocation lists with a key of a provider.
  *
- * The library asks for a polyfill of `Reflect` metadata: import one (`reflect-metadata`) before it.
+ * `@peculiar/x509` asks for a polyfill of `Reflect` metadata: import one (`reflect-metadata`) before this module, which
+ * throws the library's error that says so otherwise.
  *
  * @param options of the calls that sign
  * @throws KmsError as {@link KmsProvider.getPublicKey}; `ERR_KMS_KEY_MISMATCH` where the backend holds another key than
@@ -64,12 +65,14 @@ export async function kmsSigner(
   key: KmsKey | KmsKeyRef,
   options?: CallOptions,
 ): Promise<KmsSigner> {
-  const publicJwk = await provider.getPublicKey(key, options);
-  if ('publicJwk' in key && thumbprint(key.publicJwk) !== thumbprint(publicJwk)) {
-    const { tenantId, keyId, providerId, alg } = key;
+  // What is signed with later is the key whose public part was read, whatever becomes of the caller's object.
+  const ref: KmsKeyRef = Object.freeze({ ...key });
+  const publicJwk = await provider.getPublicKey(ref, options);
+  const { tenantId, keyId, providerId, alg, publicJwk: recorded }: KmsKeyRef & Partial<KmsKey> = ref;
+  if (recorded && thumbprint(recorded) !== thumbprint(publicJwk)) {
     throw new KmsError('ERR_KMS_KEY_MISMATCH', { context: { tenantId, keyId, provider: providerId, alg } });
   }
-  const signingAlgorithm = Object.freeze(algorithmOf(key.alg));
+  const signingAlgorithm = Object.freeze(algorithmOf(alg));
   const publicKey = await importPublicKey(publicJwk, signingAlgorithm);
   const usages = Object.freeze(['sign']);
   // What the library merges last into a signature's algorithm is the signing key's: no other hash gets in.
@@ -78,7 +81,7 @@ export async function kmsSigner(
   const sign: SubtleSign = async (algorithm, signedBy, data) => {
     if ((signedBy as unknown) === signingKey) {
       checkAlgorithm(algorithm, signingAlgorithm);
-      const signature = await provider.sign(key, bytesOf(data), options);
+      const signature = await provider.sign(ref, bytesOf(data), options);
       return Uint8Array.from(signature).buffer;
     }
     if (standIns.has(signedBy)) throw invalidArgument('signingKey', 'the key of this signer', 'the key of another');

@@ -1,8 +1,10 @@
-import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey } from 'node:crypto';
 import { createKeyring, generateKeyBase64, type Keyring } from '@keywright/envelope';
-import { type KmsKey, verifySignature } from '@keywright/kms';
+import { dbProvider, type KmsKey, migrateKmsTables, verifySignature } from '@keywright/kms';
 import { describeEachEngine } from '@keywright/testkit/engines';
+import createKnex from 'knex';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sampleKey } from '../../src/conformance/sample-keys.ts';
 import { contexts } from '../../src/providers/db/contexts.ts';
 import { keyOfEach } from '../support/software-keys.ts';
 import { type DbFixture, dumped, openDbFixture } from './fixture.ts';
@@ -61,9 +63,8 @@ describeEachEngine('sealed software keys', (engine) => {
     expect(dump.length).toBeGreaterThan(10_000);
     expect(secrets.filter((secret) => dump.includes(secret))).toEqual([]);
     // What PKCS #8 of each kind begins with would show a key that was stored in the clear.
-    for (const kind of ['ec', 'ed25519', 'rsa'] as const) {
-      const options = { namedCurve: 'P-256', modulusLength: 2048 };
-      const { privateKey } = generateKeyPairSync(kind as 'ec', options);
+    for (const alg of ['ES256', 'EdDSA', 'RS256'] as const) {
+      const privateKey = createPrivateKey({ format: 'jwk', key: { ...sampleKey(alg) } });
       const pkcs8 = privateKey.export({ format: 'der', type: 'pkcs8' });
       const oid = pkcs8.subarray(pkcs8.indexOf(0x06), pkcs8.indexOf(0x06) + 5);
       expect(dump.includes(oid)).toBe(false);
@@ -178,11 +179,29 @@ describeEachEngine('sealed software keys', (engine) => {
   });
 
   it('do not sign as another algorithm of the same kind of key', async () => {
-    const { provider } = fixture;
-    const key = (await keyOfEach(provider, 'acme')).get('RS256') as KmsKey;
-    await provider.sign(key, DATA);
+    const key = (await keyOfEach(fixture.provider, 'acme')).get('RS256') as KmsKey;
     const refused = expect.objectContaining({ code: 'ERR_KMS_KEY_NOT_USABLE' });
-    await expect(provider.sign({ ...key, alg: 'PS256' }, DATA)).rejects.toEqual(refused);
-    await expect(provider.getPublicKey({ ...key, alg: 'RS512' })).rejects.toEqual(refused);
+    for (const provider of [fixture.provider, fixture.open({ recheckMs: 60_000 })]) {
+      await provider.sign(key, DATA);
+      await expect(provider.sign({ ...key, alg: 'PS256' }, DATA)).rejects.toEqual(refused);
+      await expect(provider.getPublicKey({ ...key, alg: 'RS512' })).rejects.toEqual(refused);
+    }
   });
+});
+
+it('a key opens for the tenant that is asked for, and not for one that the database takes for the same', async () => {
+  const knex = createKnex({ client: 'better-sqlite3', connection: { filename: ':memory:' }, useNullAsDefault: true });
+  await migrateKmsTables({ knex });
+  const [{ sql }] = (await knex.raw("select sql from sqlite_master where name = 'kms_software_keys'")) as [
+    { sql: string },
+  ];
+  await knex.raw('drop table kms_software_keys');
+  await knex.raw(sql.replace('tenant_id varchar(255)', '$& collate nocase'));
+  const root = createKeyring({ keys: { v1: generateKeyBase64() }, activeKid: 'v1' });
+  const provider = dbProvider({ id: 'db', knex, root });
+  const key = await provider.createKey({ tenantId: 'acme', keyId: 'k1' });
+  await provider.sign(key, DATA);
+  await expect(provider.sign({ ...key, tenantId: 'ACME' }, DATA)).rejects.toEqual(INTEGRITY);
+  await provider.close();
+  await knex.destroy();
 });

@@ -1,9 +1,10 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { createKeyring, generateKeyBase64 } from '@keywright/envelope';
-import { dbProvider, dbProviderType, migrateKmsTables } from '@keywright/kms';
+import { dbProvider, dbProviderType, migrateKmsTables, rewrapSoftwareKeys, verifySignature } from '@keywright/kms';
 import { describeEachEngine } from '@keywright/testkit/engines';
 import createKnex from 'knex';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sampleKey } from '../../src/conformance/sample-keys.ts';
 import { type DbFixture, openDbFixture } from './fixture.ts';
 
 describeEachEngine('the db provider', (engine) => {
@@ -15,7 +16,8 @@ describeEachEngine('the db provider', (engine) => {
 
   it('leaves the event loop to others while RSA keys sign', async () => {
     const { provider } = fixture;
-    const key = await provider.createKey({ tenantId: 'acme', keyId: 'rsa', alg: 'RS256' });
+    const privateJwk = sampleKey('RS256');
+    const key = await provider.importKey({ tenantId: 'acme', keyId: 'rsa', alg: 'RS256', privateJwk });
     await provider.sign(key, Buffer.of(1));
     const events: string[] = [];
     setImmediate(() => events.push('turn'));
@@ -59,6 +61,36 @@ describeEachEngine('the db provider', (engine) => {
     const { externalId } = await provider.createKey(key);
     expect(await knex('own_kms_software_keys').pluck('external_id')).toEqual([externalId]);
     await provider.close();
+  });
+
+  it('works where the host’s knex renames columns both ways, as snake case mappers do', async () => {
+    const renamed = (row: unknown): unknown => {
+      if (typeof row !== 'object' || row === null) return row;
+      const camel = (name: string): string => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+      return Object.fromEntries(Object.entries(row).map(([name, value]) => [camel(name), value]));
+    };
+    const knex = createKnex({
+      ...fixture.knex.client.config,
+      wrapIdentifier: (name, wrap) => wrap(name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)),
+      postProcessResponse: (result) => (Array.isArray(result) ? result.map(renamed) : renamed(result)),
+    });
+    const root = createKeyring({ keys: { v1: generateKeyBase64() }, activeKid: 'v1' });
+    const provider = dbProvider({ id: 'mapped', knex, root, recheckMs: 0 });
+    const key = await provider.createKey({ tenantId: 'acme', keyId: 'k1' });
+    root.add('v2', generateKeyBase64());
+    root.activate('v2');
+    const done = await rewrapSoftwareKeys({ knex, root, providerId: 'mapped' });
+    expect(done).toMatchObject({ rewrapped: 1, remaining: 0 });
+    for (let index = 0; index < 2; index++) {
+      const signature = await provider.sign(key, Buffer.of(1));
+      expect(verifySignature('ES256', key.publicJwk, Buffer.of(1), signature)).toBe(true);
+    }
+    const { externalId } = key;
+    expect((await provider.listKeys()).keys).toEqual([{ externalId, name: externalId, tenantId: 'acme' }]);
+    await provider.deleteKey(key);
+    expect((await provider.listKeys()).keys).toEqual([]);
+    await provider.close();
+    await knex.destroy();
   });
 
   it('is made of an entry of kms.json and the services of the host', async () => {

@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { createKeyring, type KeyWrapper } from '@keywright/envelope';
 import { type KmsProvider, verifySignature } from '@keywright/kms';
 import { describeEachEngine } from '@keywright/testkit/engines';
@@ -81,6 +83,26 @@ describeEachEngine('unlocked software keys', (engine) => {
     await expect(provider.sign(other, DATA)).rejects.toEqual(NOT_FOUND);
   });
 
+  it('do not come back by a call that read the row while the delete waited for it', async () => {
+    if (engine.name !== 'postgres') return; // SQLite lets nobody read and delete at once
+    const root = slowRoot(fixture.root);
+    const provider = fixture.open({ root, recheckMs: 60_000 });
+    const key = await make(provider);
+    root.hold();
+    const calls = await fixture.knex.transaction(async (trx) => {
+      await trx('kms_software_keys').where({ external_id: key.externalId }).forUpdate();
+      const deleting = provider.deleteKey(key);
+      const before = root.unwraps;
+      const refused = expect(provider.sign(key, DATA)).rejects.toEqual(NOT_FOUND);
+      while (root.unwraps === before) await sleep(1);
+      return [deleting, refused] as const;
+    });
+    await calls[0];
+    root.release();
+    await calls[1];
+    await expect(provider.sign(key, DATA)).rejects.toEqual(NOT_FOUND);
+  });
+
   it('stop signing within recheckMs when another process deletes them, and at once with 0', async () => {
     const [provider, strict, other] = [
       fixture.open({ recheckMs: 150 }),
@@ -139,6 +161,17 @@ describeEachEngine('unlocked software keys', (engine) => {
     await expect(provider.sign(key, DATA)).resolves.toBeInstanceOf(Uint8Array);
   });
 
+  it('are not stored any more when who made them has given up', async () => {
+    const root = slowRoot(fixture.root);
+    const provider = fixture.open({ id: 'late', root });
+    root.hold();
+    const call = provider.createKey({ tenantId: 'acme', keyId: 'k1' }, { timeoutMs: 50 });
+    await expect(call).rejects.toMatchObject({ code: 'ERR_KMS_TIMEOUT' });
+    root.release();
+    await sleep(50);
+    expect((await provider.listKeys()).keys).toEqual([]);
+  });
+
   it('are waited for no longer when the provider is closed', async () => {
     const root = slowRoot(fixture.root);
     const provider = fixture.open({ root });
@@ -175,14 +208,18 @@ describeEachEngine('unlocked software keys', (engine) => {
 describe('keys in memory', () => {
   const addresses = ['a', 'b', 'c', 'd', 'e'];
   const openCache = async (options: { maxKeys: number; ttlMs: number; recheckMs: number }) => {
-    const pair = keyPairOf('EdDSA', await generatePrivateKey('EdDSA'));
+    const privateKey = await generatePrivateKey('EdDSA');
     const loads: string[] = [];
     const load = async (address: string): Promise<KeyPair> => {
       loads.push(address);
-      return pair;
+      return keyPairOf('EdDSA', privateKey);
     };
-    const row = { exists: true };
-    return { loads, row, keys: new UnlockedKeys({ load, exists: async () => row.exists }, options) };
+    const row = { exists: true, looked: Promise.resolve() };
+    const exists = async (): Promise<boolean> => {
+      await row.looked;
+      return row.exists;
+    };
+    return { loads, row, keys: new UnlockedKeys({ load, exists }, options) };
   };
 
   it('are bounded: the least recently used go first', async () => {
@@ -205,6 +242,31 @@ describe('keys in memory', () => {
     expect(loads.length).toBe(2);
     await sleep(80);
     expect(keys.recall('a')).toBeUndefined();
+    keys.close();
+  });
+
+  it('leave memory when their time is up, though nobody asks for them', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const { keys } = await openCache({ maxKeys: 9, ttlMs: 20, recheckMs: 60_000 });
+    const held = new WeakRef(await keys.get('a', 'a'));
+    await sleep(60);
+    collect();
+    expect(held.deref()).toBeUndefined();
+    keys.close();
+  });
+
+  it('stay out when they were pushed out while their row was looked up: their time would begin anew', async () => {
+    const { keys, loads, row } = await openCache({ maxKeys: 1, ttlMs: 60_000, recheckMs: 0 });
+    await keys.get('a', 'a');
+    const looked = Promise.withResolvers<void>();
+    row.looked = looked.promise;
+    const waiting = keys.get('a', 'a');
+    for (const address of ['b', 'c', 'd']) await keys.get(address, address);
+    looked.resolve();
+    await waiting;
+    await keys.get('a', 'a');
+    expect(loads).toEqual(['a', 'b', 'c', 'd', 'a']);
     keys.close();
   });
 

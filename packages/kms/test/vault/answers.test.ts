@@ -1,7 +1,10 @@
+import { createPublicKey } from 'node:crypto';
 import { inspect } from 'node:util';
-import type { KmsProvider } from '@keywright/kms';
+import { rawCause } from '@keywright/envelope';
+import type { KmsError, KmsProvider, PrivateJwk } from '@keywright/kms';
 import { describe, expect, it } from 'vitest';
 import { type Answer, keyData, openAnswering, PUBLIC_KEY, REF, TOKEN } from './answering.ts';
+import { IMPORTED } from './import-keys.ts';
 import { refusal } from './support.ts';
 
 const DATA = Buffer.from('data');
@@ -37,6 +40,7 @@ describe('what is no answer of a Vault', () => {
     ['a redirect', { status: 302, body: {}, headers: { location: 'https://example.com/' } }],
     ['404 of a proxy', { status: 404, body: '<html>not found</html>' }],
     ['404 of another service', { status: 404, body: { message: 'not found' } }],
+    ['404 of another service, with errors', { status: 404, body: { errors: [{ title: 'Not Found' }] } }],
   ] as const)('%s: is refused by every operation, and nobody waits', async (_what, answer) => {
     for (const [operation, run] of Object.entries(OPERATIONS)) {
       const { provider } = await openAnswering(() => answer);
@@ -96,6 +100,7 @@ describe('what a Vault refuses', () => {
     [errors(400, 'signing key not found'), 'ERR_KMS_KEY_NOT_FOUND'],
     [errors(404), 'ERR_KMS_KEY_NOT_FOUND'],
     [errors(404, 'no handler for route "x/sign/y". route entry not found.'), 'ERR_KMS_KEY_NOT_FOUND'],
+    [errors(404, 'namespace not found'), 'ERR_KMS_INVALID_RESPONSE'],
     [errors(403, 'permission denied'), 'ERR_KMS_DENIED'],
     [errors(405, 'unsupported operation'), 'ERR_KMS_UNSUPPORTED'],
     [errors(400, 'something new'), 'ERR_KMS_BACKEND'],
@@ -124,7 +129,7 @@ describe('what a Vault refuses', () => {
       ({ path }) => {
         if (!isSign(path)) return isKey(path) ? keyData() : undefined;
         calls++;
-        return calls < 3
+        return calls < 2
           ? { ...(errors(429) as object), status: 429, headers: { 'retry-after': '1' } }
           : { status: 200, body: { data: { signature: `vault:v1:${'A'.repeat(86)}` } } };
       },
@@ -132,7 +137,7 @@ describe('what a Vault refuses', () => {
     );
     const start = performance.now();
     await expect(provider.sign(REF, DATA)).resolves.toHaveLength(64);
-    expect(performance.now() - start).toBeGreaterThan(1_900);
+    expect(performance.now() - start).toBeGreaterThan(950);
   });
 
   it('a delete that is not done is an error, and one of what is gone is none', async () => {
@@ -140,8 +145,16 @@ describe('what a Vault refuses', () => {
       openAnswering(({ method }) => (method === 'DELETE' ? answer : { status: 204 }));
     const { provider } = await answering(errors(400, 'error deleting policy x: deletion is not allowed for this key'));
     expect(await refusal(provider.deleteKey(REF))).toMatchObject({ code: 'ERR_KMS_BACKEND' });
-    const proxied = await answering({ status: 404, body: '<html>' });
-    expect(await refusal(proxied.provider.deleteKey(REF))).toMatchObject({ code: 'ERR_KMS_INVALID_RESPONSE' });
+    const elsewhere: readonly Answer[] = [
+      { status: 404, body: '<html>' },
+      { status: 404, body: { errors: [{ title: 'Not Found' }] } },
+      errors(404, 'no handler for route "x". route entry not found.'),
+      errors(404, 'namespace not found'),
+    ];
+    for (const answer of elsewhere) {
+      const other = await answering(answer);
+      expect(await refusal(other.provider.deleteKey(REF))).toMatchObject({ code: 'ERR_KMS_INVALID_RESPONSE' });
+    }
     for (const gone of [errors(400, 'error deleting policy x: could not delete key; not found'), errors(404)]) {
       await (await answering(gone)).provider.deleteKey(REF);
     }
@@ -165,6 +178,14 @@ describe('health', () => {
     ['a 404', { status: 404, body: '<html>' }, 'ERR_KMS_INVALID_RESPONSE'],
   ] as const)('%s is not healthy', async (_what, answer, code) => {
     const { provider } = await openAnswering(({ path }) => (path === '/v1/sys/health' ? answer : undefined));
+    expect(await provider.health()).toMatchObject({ ok: false, code });
+  });
+
+  it.each([
+    [{ status: 500, body: { errors: [] } }, 'ERR_KMS_UNAVAILABLE'],
+    [{ status: 200, body: {} }, 'ERR_KMS_INVALID_RESPONSE'],
+  ] as const)('a token about which Vault answers %j is not healthy', async (answer, code) => {
+    const { provider } = await openAnswering(({ path }) => (path === '/v1/sys/health' ? health(200) : answer));
     expect(await provider.health()).toMatchObject({ ok: false, code });
   });
 
@@ -251,5 +272,42 @@ describe('HashiCorp’s Vault, where it differs', () => {
     );
     const error = await refusal(provider.createKey(INPUT));
     expect(error).toMatchObject({ code: 'ERR_KMS_BACKEND', context: { operation: 'mount' } });
+    expect(rawCause(error as KmsError)).toEqual({
+      name: 'VaultAnswer',
+      status: 400,
+      errors: 'plugin not found in the catalog: transit',
+    });
+  });
+
+  it('a mount is asked for again after the pause that was asked for', async () => {
+    let asked = 0;
+    const start = performance.now();
+    const { provider } = await openAnswering(
+      ({ method, path }) => {
+        if (path.startsWith('/v1/sys/mounts/')) {
+          return ++asked === 1 ? { status: 429, headers: { 'retry-after': '1' } } : { status: 204 };
+        }
+        if (asked < 2) return errors(404, 'no handler for route "x". route entry not found.');
+        return method === 'POST' ? keyData() : errors(404);
+      },
+      { retries: 1 },
+    );
+    await provider.createKey(INPUT);
+    expect(performance.now() - start).toBeGreaterThan(950);
+  });
+
+  it('the key that a mount takes imports under is read again when one is refused: the mount may be another', async () => {
+    const jwk = { kty: 'RSA', n: Buffer.alloc(512, 0xff).toString('base64url'), e: 'AQAB' };
+    const publicKey = createPublicKey({ format: 'jwk', key: jwk });
+    const answer = { status: 200, body: { data: { public_key: publicKey.export({ format: 'pem', type: 'spki' }) } } };
+    const { provider, requests } = await openAnswering(({ path }) => {
+      if (path.endsWith('/wrapping_key')) return answer;
+      return path.endsWith('/import') ? errors(500, 'error unwrapping key') : undefined;
+    });
+    const privateJwk = IMPORTED.ES256 as PrivateJwk;
+    for (let call = 1; call <= 2; call++) {
+      await refusal(provider.importKey({ ...INPUT, alg: 'ES256', privateJwk }));
+      expect(requests.filter((request) => request.endsWith('/wrapping_key'))).toHaveLength(call);
+    }
   });
 });

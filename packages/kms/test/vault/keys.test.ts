@@ -58,11 +58,21 @@ describeOnVault('keys in Transit', recorded('keys'), (vault) => {
     await provider.close();
   });
 
-  it('a mount that was taken away is a key that is not found', async () => {
+  it('where a mount was taken away no key is found, and none is deleted before there is a mount again', async () => {
     const provider = providerOn(vault);
     const key = await provider.createKey({ ...input('unmounted'), tenantId: 'unmounted' });
-    await vault.admin('DELETE', `sys/mounts/${mountOf(vault, 'unmounted')}`);
+    const mount = `sys/mounts/${mountOf(vault, 'unmounted')}`;
+    await vault.admin('DELETE', mount);
     expect(await refusal(provider.sign(key, DATA))).toMatchObject({ code: 'ERR_KMS_KEY_NOT_FOUND' });
+    // Another address, namespace or prefix would look the same, and the key be where it was.
+    expect(await refusal(provider.deleteKey(key))).toMatchObject({
+      code: 'ERR_KMS_INVALID_RESPONSE',
+      retryable: false,
+      context: { status: 404, expected: 'the mount of the key' },
+    });
+    // What was never seen may have failed before there was a mount.
+    await provider.deleteKey({ ...key, externalVersion: null });
+    await vault.admin('POST', mount, { type: 'transit' });
     await provider.deleteKey(key);
     await provider.close();
   });

@@ -104,7 +104,7 @@ describeOnVault('mounts of tenants', recorded('mounts'), (vault) => {
     const ref = { ...key, alg: 'ES256' } as const;
     expect(await refusal(provider.sign(ref, DATA))).toMatchObject({ code: 'ERR_KMS_KEY_NOT_FOUND' });
     expect(await refusal(provider.getPublicKey(ref))).toMatchObject({ code: 'ERR_KMS_KEY_NOT_FOUND' });
-    await provider.deleteKey(ref);
+    await provider.deleteKey({ ...ref, externalVersion: null });
     expect(await provider.listKeys({ tenantId })).toEqual({ keys: [], cursor: undefined });
     expect(await mountsOf(vault)).toEqual(before);
     await provider.close();
@@ -132,7 +132,17 @@ describeOnVault('mounts of tenants', recorded('mounts'), (vault) => {
     const outside = providerOn(vault);
     expect(await refusal(outside.sign(key, DATA))).toMatchObject({ code: 'ERR_KMS_KEY_NOT_FOUND' });
     expect(await provider.health()).toMatchObject({ ok: true });
-    await Promise.all([provider.close(), outside.close()]);
+    const missing = providerOn(vault, { namespace: `${namespace}-missing`, retries: 0 });
+    for (const call of [
+      () => missing.sign(key, DATA),
+      () => missing.deleteKey(key),
+      () => missing.deleteKey({ ...key, externalVersion: null }),
+      () => missing.listKeys({ tenantId: 'namespace' }),
+      () => missing.createKey({ tenantId: 'namespace', keyId: 'k2', name: nameOf('missing namespace') }),
+    ]) {
+      expect(await refusal(call())).toMatchObject({ code: 'ERR_KMS_INVALID_RESPONSE' });
+    }
+    await Promise.all([provider.close(), outside.close(), missing.close()]);
   });
 
   it('refuses a mount that cannot be made, whatever it is called', async () => {

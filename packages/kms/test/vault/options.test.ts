@@ -25,6 +25,7 @@ describe('options', () => {
     ['vaultUrl', { vaultUrl: 'http://vault.example.com:8200' }],
     ['vaultUrl', { vaultUrl: `https://user:${SECRET}@vault.example.com` }],
     ['vaultUrl', { vaultUrl: 'https://vault.example.com/?x=1' }],
+    ['vaultUrl', { vaultUrl: 'https://vault.example.com:8200/v1/' }],
     ['vaultUrl', { vaultUrl: undefined }],
     ['auth', { vaultToken: undefined }],
     ['auth', { auth: { token: SECRET } }],

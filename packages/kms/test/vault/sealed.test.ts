@@ -15,7 +15,7 @@ describeOnVault('a sealed Vault', recorded('sealed', UNSEAL_KEY), (vault) => {
     expect(await refusal(provider.sign(key, Buffer.from('while')))).toMatchObject(unavailable);
     expect(await provider.health()).toMatchObject({ ok: false, code: 'ERR_KMS_UNAVAILABLE' });
     await vault.outside('POST', 'sys/unseal', { key: process.env[UNSEAL_KEY] });
-    await expect.poll(() => provider.health().then(({ ok }) => ok)).toBe(true);
+    await expect.poll(() => provider.health().then(({ ok }) => ok), { timeout: 10_000 }).toBe(true);
     await provider.sign(key, Buffer.from('after'));
     await provider.close();
   });

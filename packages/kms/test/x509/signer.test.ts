@@ -1,7 +1,17 @@
 import 'reflect-metadata';
+import { execFile } from 'node:child_process';
 import { X509Certificate as NodeCertificate, webcrypto } from 'node:crypto';
+import { promisify } from 'node:util';
 import { createKeyring, generateKeyBase64 } from '@keywright/envelope';
-import { dbProvider, type KmsKey, type KmsProvider, migrateKmsTables, SIGN_ALGS, type SignAlg } from '@keywright/kms';
+import {
+  dbProvider,
+  KmsError,
+  type KmsKey,
+  type KmsProvider,
+  migrateKmsTables,
+  SIGN_ALGS,
+  type SignAlg,
+} from '@keywright/kms';
 import { createCsr, distinguishedName, type KmsSigner, kmsSigner } from '@keywright/kms/x509';
 import {
   AuthorityKeyIdentifierExtension,
@@ -154,6 +164,14 @@ describe('a signer', () => {
     expect(JSON.stringify(signer.signingKey)).not.toMatch(/"d"/);
   });
 
+  it('signs with the key that it was made for, also where the caller changes its object later', async () => {
+    const key = { ...(await provider.createKey({ tenantId: 'acme', keyId: 'own' })) };
+    const signer = await kmsSigner(provider, key);
+    Object.assign(key, keyOf('ES256'));
+    const certificate = new NodeCertificate(pem(await selfSigned(signer)));
+    expect(certificate.verify(certificate.publicKey)).toBe(true);
+  });
+
   it('lets keys of the runtime sign through its crypto, and makes serial numbers of 128 random bits', async () => {
     const { crypto } = await kmsSigner(provider, keyOf('ES256'));
     const algorithm = { name: 'ECDSA', namedCurve: 'P-256' };
@@ -191,6 +209,18 @@ describe('a signer', () => {
       publicJwk: (await provider.createKey({ tenantId: 'acme', keyId: 'k2' })).publicJwk,
     };
     await expect(kmsSigner(provider, key)).rejects.toMatchObject({ code: 'ERR_KMS_KEY_MISMATCH' });
+    const odd = { ...key, publicJwk: 'x' as never };
+    await expect(kmsSigner(provider, odd)).rejects.toMatchObject({ code: 'ERR_KMS_KEY_MISMATCH' });
+    await expect(kmsSigner(provider, { ...key, publicJwk: null as never })).resolves.toBeDefined();
+    await expect(kmsSigner(provider, undefined as never)).rejects.toMatchObject({ code: 'ERR_KMS_INVALID_ARGUMENT' });
+    const foreign = { ...keyOf('ES256'), providerId: 'other' };
+    await expect(kmsSigner(provider, foreign)).rejects.toMatchObject({ code: 'ERR_KMS_INVALID_ARGUMENT' });
+    const busy: Pick<KmsProvider, 'sign' | 'getPublicKey'> = {
+      getPublicKey: (asked) => provider.getPublicKey(asked),
+      sign: () => Promise.reject(new KmsError('ERR_KMS_THROTTLED')),
+    };
+    const throttled = createCsr(busy, keyOf('ES256'), { name: { CN: 'x' } });
+    await expect(throttled).rejects.toMatchObject({ code: 'ERR_KMS_THROTTLED' });
     const gone = await provider.createKey({ tenantId: 'acme', keyId: 'gone' });
     const signer = await kmsSigner(provider, gone);
     await provider.deleteKey(gone);
@@ -266,4 +296,13 @@ it('a request asks for no usage that the key is not for, and for the one that is
     const bad = createCsr(provider, keyOf('ES256'), { name: { CN: 'x' }, extensions: extensions as never });
     await expect(bad).rejects.toMatchObject({ code: 'ERR_KMS_INVALID_ARGUMENT' });
   }
+});
+
+it('@peculiar/x509 says by name which polyfill it needs where there is none', async () => {
+  const load = promisify(execFile)(process.execPath, ['--input-type=module', '--eval', "import '@peculiar/x509'"], {
+    cwd: import.meta.dirname,
+  });
+  await expect(load).rejects.toMatchObject({
+    stderr: expect.stringContaining('add \'import "reflect-metadata"\' to the top'),
+  });
 });

@@ -9,8 +9,8 @@ import type { BackendKeyPage, KmsKeyRef } from '../../provider.ts';
 import { asJson } from '../../tables/rows.ts';
 import { exportPkcs8, generatePrivateKey, type KeyPair, keyPairOf, readPkcs8, readPrivateJwk } from './key-pair.ts';
 import { RootCheck } from './root-check.ts';
-import type { KeyName, SoftwareKeyRows } from './rows.ts';
-import { openKey, sealKey } from './sealed-key.ts';
+import type { KeyName, SoftwareKey, SoftwareKeyRows } from './rows.ts';
+import { openKey, rewrapDataKey, sealKey } from './sealed-key.ts';
 import { UnlockedKeys, type UnlockedKeysOptions } from './unlocked-keys.ts';
 import { within } from './within.ts';
 
@@ -30,7 +30,6 @@ const CAPABILITIES: KmsCapabilities = Object.freeze({
   exportKey: true,
   wrapKey: false,
 });
-const NEVER = new AbortController().signal;
 
 /** Software keys, sealed in a table of the host's database. */
 export class DbDriver implements KmsDriver {
@@ -121,14 +120,20 @@ export class DbDriver implements KmsDriver {
   async #unlock(name: KeyName): Promise<KeyPair> {
     const { root, unlockTimeoutMs } = this.#options;
     const deadline = performance.now() + unlockTimeoutMs;
-    return await this.#within({ signal: NEVER, deadline }, async (signal) => {
-      const stored = await this.#rows.find(name);
-      if (stored === undefined) throw new KmsError('ERR_KMS_KEY_NOT_FOUND');
-      const { at, publicJwk } = stored;
-      const pkcs8 = await openKey(root, at, stored, signal);
+    return await this.#within({ deadline }, async (signal) => {
+      const stored = await this.#find(name);
+      const { alg } = stored.at;
+      // Opened at the place that was asked for, whatever the database takes for equal to it.
+      const at = { ...name, alg };
+      const pkcs8 = await openKey(root, at, stored, signal).catch(async (error: unknown) => {
+        // It may have been rewrapped since it was read, and the root key it was under dropped.
+        const now = await this.#find(name);
+        if (now.rootKid === stored.rootKid) throw error;
+        return await openKey(root, at, now, signal);
+      });
       try {
-        const pair = readPkcs8(at.alg, pkcs8);
-        if (isSameKey(pair.publicJwk, publicJwk)) return pair;
+        const pair = readPkcs8(alg, pkcs8);
+        if (isSameKey(pair.publicJwk, stored.publicJwk)) return pair;
       } finally {
         pkcs8.fill(0);
       }
@@ -136,21 +141,34 @@ export class DbDriver implements KmsDriver {
     });
   }
 
+  async #find(name: KeyName): Promise<SoftwareKey> {
+    const stored = await this.#rows.find(name);
+    if (stored !== undefined) return stored;
+    throw new KmsError('ERR_KMS_KEY_NOT_FOUND');
+  }
+
   async #store(
     { tenantId, alg, name }: DriverCreateKey,
     call: DriverCall,
     make: () => KeyObject | Promise<KeyObject>,
   ): Promise<DriverKey> {
-    const at = { tenantId, providerId: this.#options.providerId, externalId: name, alg };
+    const { providerId, root } = this.#options;
+    const at = { tenantId, providerId, externalId: name, alg };
     return await this.#within(call, async (signal) => {
       const { privateKey, publicJwk } = keyPairOf(alg, await make());
       const pkcs8 = exportPkcs8(privateKey);
       try {
-        const sealed = await sealKey(this.#options.root, at, pkcs8, signal);
+        const sealed = await sealKey(root, at, pkcs8, signal);
         await this.#rootCheck.pass(sealed.rootKid, signal);
         // Nobody waits any more: what is stored now would be found by reconcile() only.
         signal.throwIfAborted();
-        await this.#rows.insert({ at, publicJwk, ...sealed });
+        const stored = { at, publicJwk, ...sealed };
+        await this.#rows.insert(stored);
+        if (sealed.rootKid !== root.activeKid) {
+          // Rotated meanwhile: whoever rewrapped all keys did not see this one, and may drop its root key.
+          const { kid: rootKid, wrapped: wrappedKey } = await rewrapDataKey(root, at, sealed, signal);
+          await this.#rows.rewrap([[stored, { rootKid, wrappedKey }]]);
+        }
       } finally {
         pkcs8.fill(0);
       }
@@ -158,7 +176,7 @@ export class DbDriver implements KmsDriver {
     });
   }
 
-  async #within<T>(call: DriverCall, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async #within<T>(call: Parameters<typeof within>[0], work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     return await within(call, work, this.#closing.signal);
   }
 

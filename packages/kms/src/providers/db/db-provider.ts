@@ -1,12 +1,13 @@
 import type { KeyWrapper } from '@keywright/envelope';
 import type { Knex } from 'knex';
-import { checkInteger, checkProviderId, invalidArgument, kindOf, readOptions } from '../../arguments.ts';
+import { checkInteger, checkProviderId, readOptions } from '../../arguments.ts';
 import { defineProvider } from '../../define-provider.ts';
 import { KmsError } from '../../errors.ts';
 import type { KmsProvider } from '../../provider.ts';
 import type { KmsProviderType } from '../../provider-type.ts';
 import { databaseOf } from '../../tables/database.ts';
 import { createKmsTables, type KmsTableOptions } from '../../tables/names.ts';
+import { checkRoot } from './check-root.ts';
 import { DbDriver } from './db-driver.ts';
 import { SoftwareKeyRows } from './rows.ts';
 
@@ -137,12 +138,4 @@ export const dbProviderType: KmsProviderType = Object.freeze<KmsProviderType>({
 
 function missing(field: string, expected: string): KmsError {
   return new KmsError('ERR_KMS_CONFIG', { context: { field, expected, received: 'undefined' } });
-}
-
-function checkRoot(root: unknown): KeyWrapper {
-  const { activeKid, wrapKey, unwrapKey } = (root ?? {}) as Partial<KeyWrapper>;
-  if (typeof activeKid === 'string' && typeof wrapKey === 'function' && typeof unwrapKey === 'function') {
-    return root as KeyWrapper;
-  }
-  throw invalidArgument('root', 'a KeyWrapper, such as a keyring', kindOf(root));
 }

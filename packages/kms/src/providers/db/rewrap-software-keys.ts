@@ -1,10 +1,11 @@
 import type { KeyWrapper } from '@keywright/envelope';
 import type { Knex } from 'knex';
-import { checkInteger, checkProviderId, invalidArgument, kindOf, readOptions } from '../../arguments.ts';
+import { checkInteger, checkProviderId, readOptions } from '../../arguments.ts';
 import { KmsError } from '../../errors.ts';
+import { checkCallOptions } from '../../internal/calls.ts';
 import { databaseOf } from '../../tables/database.ts';
 import { createKmsTables, type KmsTableOptions } from '../../tables/names.ts';
-
+import { checkRoot } from './check-root.ts';
 import { type KeyName, type SoftwareKey, SoftwareKeyRows } from './rows.ts';
 import { rewrapDataKey, type SealedKey } from './sealed-key.ts';
 import { within } from './within.ts';
@@ -50,8 +51,9 @@ const MAX_REPORTED = 100;
 const MAX_BATCH = 1_000;
 
 /**
- * Puts the keys of `db` providers under the active root key: run it after the root was rotated and before the old root
- * key is dropped. The sealed keys stay as they are. Each data key has to open its private key, is unwrapped again and
+ * Puts the keys of `db` providers under the active root key: run it after the root was rotated in every process, and
+ * before the old root key is dropped. A process that still has the old one active makes keys that nobody rewraps. The
+ * sealed keys stay as they are. Each data key has to open its private key, is unwrapped again and
  * compared, and is written only where the row is as it was read: this can run beside live traffic, be stopped at any
  * moment and be run again.
  *
@@ -63,16 +65,15 @@ const MAX_BATCH = 1_000;
 export async function rewrapSoftwareKeys(options: RewrapSoftwareKeysOptions): Promise<RewrappedSoftwareKeys> {
   const work = readOptions(options, 'options', (given) => ({
     rows: rowsOf(given),
-    root: given.root as KeyWrapper,
+    root: checkRoot(given.root),
     providerId: given.providerId === undefined ? undefined : checkProviderId(given.providerId, 'providerId'),
     limit: checkInteger(given.batchRows ?? 100, 'batchRows', 1, MAX_BATCH),
     timeoutMs: checkInteger(given.rootTimeoutMs ?? 10_000, 'rootTimeoutMs'),
-    signal: given.signal,
+    signal: checkCallOptions({ signal: given.signal }).signal,
     onProgress: given.onProgress,
   }));
   const { rows, root, providerId, limit, signal, onProgress } = work;
-  const kid = root?.activeKid;
-  if (typeof kid !== 'string') throw invalidArgument('root', 'a KeyWrapper, such as a keyring', kindOf(root));
+  const kid = root.activeKid;
   const damaged: KeyName[] = [];
   let rewrapped = 0;
   for (let after: KeyName | undefined; ; ) {
@@ -95,27 +96,27 @@ async function rewrapAll(
   { root, timeoutMs }: { readonly root: KeyWrapper; readonly timeoutMs: number },
   damaged: KeyName[],
 ): Promise<readonly Rewrapped[]> {
-  const fresh: Rewrapped[] = [];
+  const fresh: Rewrapped[] = []; // in the order of the batch: two processes that lock rows in two orders end each other
   for (let start = 0; start < batch.length; start += CALLS_AT_ONCE) {
-    const some = batch.slice(start, start + CALLS_AT_ONCE).map(async (key) => {
-      const call = { signal: NEVER, deadline: performance.now() + timeoutMs };
+    const some = batch.slice(start, start + CALLS_AT_ONCE).map(async (key): Promise<Rewrapped | undefined> => {
+      const call = { deadline: performance.now() + timeoutMs };
       try {
         const { kid, wrapped: wrappedKey } = await within(call, (ended) => rewrapDataKey(root, key.at, key, ended));
-        fresh.push([key, { rootKid: kid, wrappedKey }]);
+        return [key, { rootKid: kid, wrappedKey }];
       } catch (error) {
         if (!(error instanceof KmsError) || error.code !== 'ERR_KMS_INTEGRITY') throw error;
         const { tenantId, providerId, externalId } = key.at;
         if (damaged.length < MAX_REPORTED) damaged.push(Object.freeze({ tenantId, providerId, externalId }));
+        return undefined;
       }
     });
-    const ended = await Promise.allSettled(some);
-    const failed = ended.find((result) => result.status === 'rejected');
-    if (failed !== undefined) throw failed.reason;
+    for (const ended of await Promise.allSettled(some)) {
+      if (ended.status === 'rejected') throw ended.reason;
+      if (ended.value !== undefined) fresh.push(ended.value);
+    }
   }
   return fresh;
 }
-
-const NEVER = new AbortController().signal;
 
 function rowsOf({ knex, tables }: Partial<RewrapSoftwareKeysOptions>): SoftwareKeyRows {
   databaseOf(knex as Knex);

@@ -152,7 +152,7 @@ export class SoftwareKeyRows {
             .update({ root_kid: to.rootKid, wrapped_key: Buffer.from(to.wrappedKey) });
         }
         return updated;
-      });
+      }, databaseOf(this.#knex).transaction);
     });
   }
 

@@ -69,7 +69,7 @@ export class UnlockedKeys<Address> {
         forgotten: false,
       };
       this.#pending.set(name, pending);
-      void this.#keep(name, pending);
+      void this.#keep(name, pending, known === undefined);
     }
     const { pair } = await pending.unlocked;
     if (pending.forgotten) throw new KmsError('ERR_KMS_KEY_NOT_FOUND');
@@ -104,14 +104,14 @@ export class UnlockedKeys<Address> {
   }
 
   /**
-   * Keeps what arrives, and forgets a key that is gone. Where the database is away, the key stays but is not used. Never
-   * rejects.
+   * Keeps what was loaded, and forgets a key that is gone. What left memory while its row was looked up stays out: its
+   * time would begin anew. Where the database is away, the key stays but is not used. Never rejects.
    */
-  async #keep(name: string, pending: Pending): Promise<void> {
+  async #keep(name: string, pending: Pending, isLoaded: boolean): Promise<void> {
     const settled = (): boolean => this.#pending.get(name) === pending && this.#pending.delete(name);
     try {
       const unlocked = await pending.unlocked;
-      if (settled() && this.#cache.peek(name) !== unlocked) this.#cache.set(name, unlocked);
+      if (settled() && isLoaded) this.#cache.set(name, unlocked);
     } catch (error) {
       // Those who wait hear of it.
       const isGone = error instanceof KmsError && error.code === 'ERR_KMS_KEY_NOT_FOUND';

@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { constants, open } from 'node:fs/promises';
 import { checkPattern, invalidArgument, kindOf } from '../../arguments.ts';
 import { KmsError } from '../../errors.ts';
 
@@ -106,9 +106,9 @@ async function readCredential(path: string): Promise<string> {
   throw failed();
 }
 
-/** A file that is swapped for a huge one, or for a device, does not fill the memory. */
+/** A file that is swapped for a huge one, a device or a pipe neither fills the memory nor is waited for. */
 async function readStart(path: string): Promise<string> {
-  const file = await open(path, 'r');
+  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)); // Windows has no O_NONBLOCK
   try {
     const buffer = Buffer.alloc(MAX_FILE_BYTES);
     const { bytesRead } = await file.read(buffer, 0, MAX_FILE_BYTES, 0);

@@ -38,11 +38,7 @@ export class VaultClient {
       const answer = await this.#send(lease.token, { ...question, signal });
       if (answer.status !== 403) return answer;
       if (await this.#session.isAlive(lease, signal)) throw refusalOf(answer);
-      if (!this.#session.forget(lease) || isAgain) {
-        const { status, json } = answer;
-        const cause = { name: 'VaultAnswer', status, json };
-        throw new KmsError('ERR_KMS_CREDENTIALS', { context: { status }, cause });
-      }
+      if (!this.#session.forget(lease, isAgain) || isAgain) throw refusalOf(answer, 'ERR_KMS_CREDENTIALS');
     }
   }
 

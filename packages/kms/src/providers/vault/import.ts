@@ -56,7 +56,11 @@ export class TransitImport {
     };
     const path = `${place.mount}/keys/${place.key}/import`;
     const answer = await this.#client.ask({ method: 'POST', path, body, delivery: 'at-most-once' }, call);
-    if (answer.status >= 300) throw refusalOf(answer);
+    if (answer.status >= 300) {
+      // It may be that of a mount that was made anew.
+      this.#wrapping.delete(place.mount);
+      throw refusalOf(answer);
+    }
     return this.#keys.made(await this.#keys.reread(place, call), alg, place, name);
   }
 

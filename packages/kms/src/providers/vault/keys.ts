@@ -83,18 +83,18 @@ export class TransitKeys {
     return place;
   }
 
-  /** Two steps, as Transit wants it. A key that is not there, or whose mount is not, is deleted. */
+  /** Two steps, as Transit wants it. A key that is not there is deleted. */
   async delete(key: KmsKeyRef, call: DriverCall): Promise<void> {
     const place = this.#places.ofRef(key);
     const path = pathOf(place);
     this.#known.delete(knownAs(place, key.alg));
     const body = { deletion_allowed: true };
     const allowed = await this.#client.ask({ method: 'POST', path: `${path}/config`, body }, call);
-    if (isGone(allowed)) return;
+    if (isGone(allowed, key)) return;
     // Older servers answer with nothing.
     if (allowed.status !== 204 && dataOf(allowed).deletion_allowed !== true) throw invalidResponse(allowed, 'the key');
     const deleted = await this.#client.ask({ method: 'DELETE', path }, call);
-    if (deleted.status === 204 || isGone(deleted)) return;
+    if (deleted.status === 204 || isGone(deleted, key)) return;
     throw deleted.status < 300 ? invalidResponse(deleted, '204') : refusalOf(deleted);
   }
 
@@ -125,6 +125,11 @@ function knownAs({ mount, key }: Place, alg: SignAlg): string {
   return `${mount}/${key}/${transitTypeOf(alg)}`;
 }
 
-function isGone(answer: JsonAnswer): boolean {
-  return saysNoMount(answer) || refusalOf(answer).code === 'ERR_KMS_KEY_NOT_FOUND';
+/**
+ * A key that was seen has a version and had a mount. Where that is missing, the address, the namespace or the prefix may
+ * be another than it was, and the key be where it is.
+ */
+function isGone(answer: JsonAnswer, { externalVersion }: KmsKeyRef): boolean {
+  if (saysNoMount(answer) && externalVersion !== null) throw invalidResponse(answer, 'the mount of the key');
+  return refusalOf(answer).code === 'ERR_KMS_KEY_NOT_FOUND';
 }

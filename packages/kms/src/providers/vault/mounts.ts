@@ -1,7 +1,9 @@
+import { rawCause } from '@keywright/envelope';
 import QuickLRU from 'quick-lru';
 import type { DriverCall } from '../../driver.ts';
 import { KmsError } from '../../errors.ts';
 import type { JsonAnswer } from '../../internal/json-http.ts';
+import { withPauseOf } from '../../internal/retry-after.ts';
 import type { VaultClient } from './client.ts';
 import { Flights } from './flights.ts';
 import { refusalOf, saysMounted, saysNoMount } from './refusal.ts';
@@ -54,8 +56,9 @@ export class Mounts {
       this.#made.set(mount, performance.now());
     } catch (error) {
       if (!(error instanceof KmsError)) throw error;
-      const { code, retryable, context } = error;
-      throw new KmsError(code, { retryable, context: { ...context, operation: 'mount' }, cause: error });
+      const { code, retryable } = error;
+      const context = { ...error.context, operation: 'mount' };
+      throw withPauseOf(new KmsError(code, { retryable, context, cause: rawCause(error) }), error);
     }
   }
 }

@@ -60,8 +60,11 @@ export function checkVaultOptions(options: VaultProviderOptions): VaultSettings 
     if (mount !== undefined && mountPrefix !== undefined) {
       throw invalidArgument('mount', 'either mount or mountPrefix', 'both');
     }
+    const vaultUrl = checkAddress('vaultUrl', given.vaultUrl, allowHttp);
+    // Everything would seem to be not mounted there.
+    if (/\/v1\/?$/.test(vaultUrl.pathname)) throw invalidArgument('vaultUrl', 'an address without /v1', 'one with it');
     return Object.freeze({
-      vaultUrl: checkAddress('vaultUrl', given.vaultUrl, allowHttp),
+      vaultUrl,
       prove: vaultToken === undefined ? checkVaultAuth(auth) : proveByToken(vaultToken),
       namespace:
         namespace === undefined ? undefined : checkPattern(namespace, NAMESPACE, 'namespace', 'such as team/service'),

@@ -24,11 +24,15 @@ const CODES: Readonly<Record<number, KmsErrorCode>> = Object.freeze({
   473: 'ERR_KMS_UNAVAILABLE', // a performance standby
 });
 
-/** The error that an answer without success stands for. What Vault says of it is behind `rawCause` only. */
-export function refusalOf(answer: JsonAnswer): KmsError {
-  const { status, json, retryAfter } = answer;
-  const cause = { name: 'VaultAnswer', status, json };
-  return withRetryAfter(new KmsError(codeOf(answer), { context: { status }, cause }), retryAfter);
+/**
+ * The error that an answer without success stands for. What Vault says of it is behind `rawCause` only, and nothing else
+ * of the answer: it may hold a token.
+ */
+export function refusalOf(answer: JsonAnswer, code: KmsErrorCode = codeOf(answer), operation?: string): KmsError {
+  const { status, retryAfter } = answer;
+  const context = { status, ...(operation === undefined ? {} : { operation }) };
+  const cause = { name: 'VaultAnswer', status, errors: textOf(answer) };
+  return withRetryAfter(new KmsError(code, { context, cause }), retryAfter);
 }
 
 function codeOf(answer: JsonAnswer): KmsErrorCode {
@@ -37,7 +41,9 @@ function codeOf(answer: JsonAnswer): KmsErrorCode {
   const told = TEXTS.find(([pattern]) => pattern.test(text));
   if (told !== undefined) return told[1];
   // A proxy, or an address that leads elsewhere, answers 404 too: then it is not Vault that knows no such key.
-  if (status === 404) return isVaults(answer) ? 'ERR_KMS_KEY_NOT_FOUND' : 'ERR_KMS_INVALID_RESPONSE';
+  if (status === 404) {
+    return saysNoKey(answer) || saysNoMount(answer) ? 'ERR_KMS_KEY_NOT_FOUND' : 'ERR_KMS_INVALID_RESPONSE';
+  }
   return CODES[status] ?? (status >= 500 ? 'ERR_KMS_UNAVAILABLE' : 'ERR_KMS_BACKEND');
 }
 
@@ -46,9 +52,10 @@ export function saysNoMount(answer: JsonAnswer): boolean {
   return answer.status === 404 && /no handler for route/.test(textOf(answer));
 }
 
-/** Whether there is an engine, and no such key in it. */
-export function saysNoKey(answer: JsonAnswer): boolean {
-  return answer.status === 404 && isVaults(answer) && !saysNoMount(answer);
+/** Whether there is an engine, and no such key in it: then Vault says nothing, but of a namespace that is missing. */
+export function saysNoKey({ status, json }: JsonAnswer): boolean {
+  const { errors } = Object(json) as { errors?: unknown };
+  return status === 404 && Array.isArray(errors) && errors.length === 0;
 }
 
 /** Whether something is mounted at the path already. */
@@ -64,8 +71,4 @@ export function textOf({ json }: JsonAnswer): string {
 
 export function invalidResponse({ status }: JsonAnswer, expected: string): KmsError {
   return new KmsError('ERR_KMS_INVALID_RESPONSE', { context: { status, expected } });
-}
-
-function isVaults({ json }: JsonAnswer): boolean {
-  return Array.isArray((Object(json) as { errors?: unknown }).errors);
 }

@@ -12,6 +12,10 @@ export type SendAs = (token: string | undefined, request: Omit<JsonRequest, 'hea
 const FLIGHT_MS = 10_000;
 const RENEW_MS = 5_000;
 const REVOKE_MS = 2_000;
+/** How long no login follows one that was in vain: those that are refused lock a role, others leave a token behind. */
+const PAUSE_MS = 60_000;
+/** When a token that could not be asked about is asked about again. */
+const LOOK_UP_MS = 5_000;
 const REFUSED_LOGIN: ReadonlySet<number> = new Set([400, 401, 403, 404, 405]);
 /** How long a token of a file is used before the file is read again. */
 const FILE_FRESH_MS = 5_000;
@@ -28,6 +32,8 @@ export class VaultSession {
   readonly #ended = new AbortController();
   #lease: Lease | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #pausedUntil = 0;
+  #refusedLogin: { readonly error: KmsError; readonly until: number } | undefined;
 
   constructor(prove: () => Promise<VaultProof>, send: SendAs, logger: Logger | undefined) {
     this.#prove = prove;
@@ -52,10 +58,17 @@ export class VaultSession {
     throw refusalOf(answer);
   }
 
-  /** Lets go of a token that is refused. Whether another may be had. */
-  forget(lease: Lease): boolean {
-    if (this.#lease === lease) this.#drop();
-    return lease.from !== 'configuration';
+  /**
+   * Lets go of a token that is refused. Whether another may be had.
+   * @param isNew whether it took the place of another that was refused: one that may not ask about itself always is
+   */
+  forget(lease: Lease, isNew: boolean): boolean {
+    if (lease.from === 'configuration') return false;
+    if (isNew) this.#pausedUntil = performance.now() + PAUSE_MS;
+    if (this.#lease !== lease) return true;
+    if (lease.from === 'login' && performance.now() < this.#pausedUntil) return false;
+    this.#drop();
+    return true;
   }
 
   /** Revokes the token if it is of a login. */
@@ -67,13 +80,13 @@ export class VaultSession {
     if (lease?.from !== 'login') return;
     const signal = AbortSignal.timeout(REVOKE_MS);
     await this.#send(lease.token, { method: 'POST', path: 'auth/token/revoke-self', signal }).catch(() => {
-      // It ends by itself, when its lease is over.
-      this.#logger?.warn('A Vault token could not be revoked at close; it lives until the end of its lease.');
+      this.#warn('A Vault token could not be revoked at close; it lives until the end of its lease.');
     });
   }
 
   async #begin(signal: AbortSignal): Promise<Lease> {
     const proof = await this.#prove();
+    signal.throwIfAborted(); // nobody waits any more
     if (proof.from === 'login') return await this.#login(proof, signal);
     const lease: Lease = { token: proof.token, from: proof.from };
     this.#keep(lease);
@@ -83,8 +96,10 @@ export class VaultSession {
   }
 
   async #login({ path, body }: VaultProof & { from: 'login' }, signal: AbortSignal): Promise<Lease> {
+    const refused = this.#refusedLogin;
+    if (refused !== undefined && performance.now() < refused.until) throw refused.error;
     const answer = await this.#send(undefined, { method: 'POST', path, body, delivery: 'at-most-once', signal });
-    if (answer.status !== 200) throw loginRefusal(answer);
+    if (answer.status >= 300) throw this.#refusal(answer);
     const auth = (answer.json as { auth?: { client_token?: unknown } | null } | null)?.auth;
     const lifetime = lifetimeOf(auth);
     const token = auth?.client_token;
@@ -93,6 +108,14 @@ export class VaultSession {
     this.#keep(lease);
     this.#plan(lease, lifetime, lifetime);
     return lease;
+  }
+
+  /** A login that is refused is 400 in Vault. */
+  #refusal(answer: JsonAnswer): KmsError {
+    if (!REFUSED_LOGIN.has(answer.status)) return refusalOf(answer);
+    const error = refusalOf(answer, 'ERR_KMS_CREDENTIALS', 'login');
+    this.#refusedLogin = { error, until: performance.now() + PAUSE_MS };
+    return error;
   }
 
   #keep(lease: Lease): void {
@@ -119,8 +142,9 @@ export class VaultSession {
   /** A token from outside: whether it can be renewed has to be asked. Whatever uses it does not wait for that. */
   async #lookUp(lease: Lease): Promise<void> {
     const answer = await this.#ask(lease, 'GET', 'auth/token/lookup-self');
-    if (this.#lease !== lease || answer === undefined) return;
-    const lifetime = lifetimeOf((answer.json as { data?: unknown } | undefined)?.data);
+    if (this.#lease !== lease) return;
+    if (mayPass(answer)) return this.#schedule(LOOK_UP_MS, () => void this.#lookUp(lease));
+    const lifetime = lifetimeOf((answer?.json as { data?: unknown } | undefined)?.data);
     if (lifetime?.renewable) this.#plan(lease, lifetime, lifetime);
   }
 
@@ -144,13 +168,21 @@ export class VaultSession {
     const lifetime = answer?.status === 200 ? lifetimeOf((answer.json as { auth?: unknown } | null)?.auth) : undefined;
     if (lifetime !== undefined) return this.#plan(lease, lifetime, first);
     const left = endsAt - performance.now();
-    const isRefused = answer !== undefined && answer.status < 500 && answer.status !== 429;
-    if (!isRefused && left > 1_000) {
+    if (mayPass(answer) && left > 1_000) {
       this.#schedule(left / 2, () => void this.#renew(lease, endsAt, first));
       return;
     }
-    this.#logger?.warn('A Vault token could not be renewed; the next call begins with another, if there is one.');
+    this.#warn('A Vault token could not be renewed; the next call begins with another, if there is one.');
     this.#lapse(lease);
+  }
+
+  /** A logger that throws is not the caller's concern. */
+  #warn(message: string): void {
+    try {
+      this.#logger?.warn(message);
+    } catch {
+      // there is nowhere else to say it
+    }
   }
 
   /** A request beside the calls. `undefined` if there was no answer. */
@@ -161,10 +193,7 @@ export class VaultSession {
   }
 }
 
-/** A login that is refused is 400 in Vault. */
-function loginRefusal(answer: JsonAnswer): KmsError {
-  const { status, json } = answer;
-  if (!REFUSED_LOGIN.has(status)) return refusalOf(answer);
-  const context = { operation: 'login', status };
-  return new KmsError('ERR_KMS_CREDENTIALS', { context, cause: { name: 'VaultAnswer', status, json } });
+/** Whether a question without a good answer had better be asked again. */
+function mayPass(answer: JsonAnswer | undefined): boolean {
+  return answer === undefined || refusalOf(answer).retryable;
 }
