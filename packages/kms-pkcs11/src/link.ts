@@ -164,7 +164,7 @@ export class TokenLink implements LibraryUser {
     const { connection } = session;
     const seen = lossIn(error, session);
     // The login ends with the last session.
-    const loss = seen;
+    const loss = seen === 'operation' && connection.opened === 1 ? 'sessions' : seen;
     if (loss === 'operation') connection.discard(session);
     else connection.giveBack(session);
     if (loss === 'sessions' || loss === 'token') {
