@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { attwProblems, publintProblems } from './package-lint.ts';
-import { smokeProblems } from './smoke.ts';
+import { linkRequired, smokeProblems } from './smoke.ts';
 import { contentProblems, type Packed, packPackage } from './tarball.ts';
 import { type Problem, report, type WorkspacePackage, workspacePackages } from './workspace.ts';
 
@@ -53,6 +53,7 @@ try {
   for (const { folder } of unbuilt) problems.push({ file: folder, message: 'has no dist; run `pnpm run build` first' });
   const built = needed.filter((pkg) => !unbuilt.includes(pkg));
   const packed = new Map(built.map((pkg) => [pkg, packPackage(root, pkg, site)]));
+  for (const [pkg, of] of packed) linkRequired(of, join(pkg.path, 'node_modules'));
   for (const [pkg, of] of packed) {
     if (!packages.includes(pkg)) continue;
     for (const message of await packageProblems(pkg, of)) problems.push({ file: pkg.folder, message });

@@ -36,6 +36,7 @@ export const REASONS: Readonly<Record<string, Readonly<Record<string, string>>>>
     knex: 'the host application brings its own database connection and transactions',
     oauth4webapi: 'client credentials of the http provider; certified, no dependencies',
     'p-retry': 'repeats calls of backends with growing, random pauses',
+    'reflect-metadata': 'only for @keywright/kms/x509: what @peculiar/x509 wants to be there before it is loaded',
     'quick-lru': 'small LRU with expiry, holds public keys and unlocked keys',
     vitest: 'only for @keywright/kms/conformance, the tests for providers',
   },

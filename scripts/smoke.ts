@@ -11,18 +11,23 @@ const TIMEOUT_MS = 30_000;
  * dependencies from `installed`, the node_modules that has them, and without its devDependencies. Optional peers are
  * there for the subpaths, but not for the package's root, which must load without them.
  *
- * Precondition: packages of ours that it depends on are unpacked beside it.
+ * Precondition: packages of ours that it depends on are unpacked beside it, with what they require.
  */
 export function smokeProblems(packed: Packed, installed: string): string[] {
   const { manifest } = packed;
   const subpaths = Object.entries(manifest.exports ?? {}).flatMap(([subpath, target]) => (target ? [subpath] : []));
   if (subpaths.length === 0) return ['package.json exports nothing'];
-  linkAll(packed, installed, requiredBy(manifest));
+  linkRequired(packed, installed);
   const root = subpaths.includes('.') ? importProblems(packed, '.') : [];
   linkAll(packed, installed, optionalPeers(manifest));
   const others = subpaths.filter((subpath) => subpath !== '.').flatMap((subpath) => importProblems(packed, subpath));
   const bins = Object.entries(manifest.bin ?? {}).flatMap(([name, file]) => binProblems(packed, name, file));
   return [...root, ...others, ...bins];
+}
+
+/** Puts what a package cannot do without into its node_modules, out of `installed`. */
+export function linkRequired(packed: Packed, installed: string): void {
+  linkAll(packed, installed, requiredBy(packed.manifest));
 }
 
 function requiredBy(manifest: Manifest): string[] {

@@ -4,7 +4,7 @@ import { CKA, CKK, CKO, CKR } from './constants.ts';
 import type { Attribute, Handle } from './cryptoki.ts';
 import { failedWith } from './failures.ts';
 import { canGenerate, formOf, type Signing, shapeOf, signingOf } from './mechanisms.ts';
-import { destroyAll, findObject, flagOf, idOf, labelOf } from './objects.ts';
+import { destroyAll, findObject, flagOf, idOf, labelOf, undone } from './objects.ts';
 import { readPublicKey } from './public-key.ts';
 import type { Session } from './session.ts';
 import { once, type Turn } from './turn.ts';
@@ -33,8 +33,7 @@ export async function generate(session: Session, turn: Turn, name: string, alg: 
     else session.connection.handles.set(name, formOf(alg).name, pair.privateKey);
     return publicKey;
   } catch (error) {
-    destroyAll(session, [pair.privateKey, pair.publicKey]);
-    throw error;
+    throw undone(session, [pair.privateKey, pair.publicKey], error);
   }
 }
 

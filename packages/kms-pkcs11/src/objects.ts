@@ -67,6 +67,19 @@ export function destroyAll(session: Session, objects: readonly (Handle | undefin
   if (failures.length > 0) throw failures[0];
 }
 
+/**
+ * Destroys what was made in vain, and gives the error to throw: `error`, or where the token keeps the objects, one that
+ * says so, for the host to look for them.
+ */
+export function undone(session: Session, objects: readonly (Handle | undefined)[], error: unknown): unknown {
+  try {
+    destroyAll(session, objects);
+    return error;
+  } catch (cause) {
+    return new KmsError('ERR_KMS_BACKEND', { context: { state: 'creating' }, cause });
+  }
+}
+
 /** A boolean attribute; `undefined` where the token does not have it. */
 export function flagOf(
   session: Session,

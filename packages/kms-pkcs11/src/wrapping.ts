@@ -5,7 +5,7 @@ import { CKA, CKK, CKM, CKO, CKR } from './constants.ts';
 import type { Attribute, Handle, Mechanism } from './cryptoki.ts';
 import { failedWith, isStaleHandle, lossOf, returnValueOf } from './failures.ts';
 import { canWrap } from './mechanisms.ts';
-import { destroyAll, flagOf, idOf, labelOf } from './objects.ts';
+import { destroyAll, flagOf, idOf, labelOf, undone } from './objects.ts';
 import type { Session } from './session.ts';
 import { once, type Turn } from './turn.ts';
 
@@ -40,8 +40,7 @@ export async function generateWrappingKey(session: Session, turn: Turn, name: st
   try {
     checkCustody(session, key);
   } catch (error) {
-    destroyAll(session, [key]);
-    throw error;
+    throw undone(session, [key], error);
   }
   if (turn.settled) destroyAll(session, [key]);
   return name;

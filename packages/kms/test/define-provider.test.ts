@@ -1,7 +1,7 @@
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { defineProvider, type KmsDriver, KmsError, verifySignature } from '@keywright/kms';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 
 function memoryDriver(over: Partial<KmsDriver> = {}): KmsDriver {
   const keys = new Map<string, ReturnType<typeof generateKeyPairSync>>();
@@ -225,4 +225,30 @@ it('lends a local driver the caller’s signal, and makes one only for a driver 
   expect([heard[1]?.[0], heard[2]?.[0]]).toEqual([undefined, undefined]);
   // One for all calls would keep the listeners of all.
   expect(heard[1]?.[1]).not.toBe(heard[2]?.[1]);
+});
+
+it('takes a public key from memory for 5 minutes, and then asks the backend again', async () => {
+  let reads = 0;
+  const driver = memoryDriver({ reach: 'local' });
+  const counting = {
+    ...driver,
+    getPublicKey: (...call: Parameters<typeof driver.getPublicKey>) => {
+      reads++;
+      return driver.getPublicKey(...call);
+    },
+  };
+  const provider = defineProvider(counting, { id: 'mem' });
+  const key = await provider.createKey({ tenantId: 'acme', keyId: 'k1' });
+  vi.useFakeTimers({ toFake: ['Date'] });
+  try {
+    vi.setSystemTime(Date.now() + 299_000);
+    expect(await provider.getPublicKey(key)).toEqual(key.publicJwk);
+    expect(reads).toBe(0);
+    vi.setSystemTime(Date.now() + 2_000);
+    expect(await provider.getPublicKey(key)).toEqual(key.publicJwk);
+    await provider.getPublicKey(key);
+    expect(reads).toBe(1);
+  } finally {
+    vi.useRealTimers();
+  }
 });

@@ -30,8 +30,7 @@ const SIGNING_USAGES =
 /**
  * A PKCS #10 request for a certificate of a key, signed with it.
  *
- * `@peculiar/x509` asks for a polyfill of `Reflect` metadata: import one (`reflect-metadata`) before this module, which
- * throws the library's error that says so otherwise.
+ * A module that imports `@peculiar/x509` itself imports this one first, or `reflect-metadata`, which the library needs.
  *
  * @returns the request; `.toString('pem')` is what an authority takes
  * @throws KmsError `ERR_KMS_INVALID_ARGUMENT` for a name that cannot be, or a key usage that is not of signatures; and as

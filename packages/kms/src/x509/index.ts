@@ -1,3 +1,6 @@
+// @peculiar/x509 does not load without this polyfill.
+import 'reflect-metadata';
+
 export { type CsrInput, createCsr } from './csr.ts';
 export { distinguishedName, type NameAttributes } from './distinguished-name.ts';
 export {

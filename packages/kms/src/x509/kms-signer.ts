@@ -39,8 +39,7 @@ const standIns = new WeakSet<object>();
 /**
  * Lets `@peculiar/x509` sign certificates, requests and revocation lists with a key of a provider.
  *
- * `@peculiar/x509` asks for a polyfill of `Reflect` metadata: import one (`reflect-metadata`) before this module, which
- * throws the library's error that says so otherwise.
+ * A module that imports `@peculiar/x509` itself imports this one first, or `reflect-metadata`, which the library needs.
  *
  * @param options of the calls that sign
  * @throws KmsError as {@link KmsProvider.getPublicKey}; `ERR_KMS_KEY_MISMATCH` where the backend holds another key than

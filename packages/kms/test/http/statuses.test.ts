@@ -92,14 +92,11 @@ describe('a status', () => {
     expect(await codeOf(provider, 'delete')).toEqual({ code: 'ERR_KMS_INVALID_RESPONSE', status });
   });
 
-  it('keeps what the service says behind rawCause', async () => {
+  it('keeps nothing of what the service says, which may be what it was sent, also behind rawCause', async () => {
     const { provider } = await openAnswering(400, { error: 'text of the service' });
     const error = await provider.sign(refOf(provider), DATA).catch((reason: unknown) => reason);
     expect(JSON.stringify(error)).not.toContain('text of the service');
-    expect(isKeywrightError(error) && rawCause(error)).toMatchObject({
-      status: 400,
-      json: { error: 'text of the service' },
-    });
+    expect(isKeywrightError(error) && rawCause(error)).toEqual({ name: 'HttpAnswer', status: 400 });
   });
 });
 

@@ -47,7 +47,7 @@ describe('kms.schema.json', () => {
     expect(fits(config) || fits.errors).toBe(true);
   });
 
-  it.each(['kms', 'kms-aws'])('accepts what the README of %s shows', (name) => {
+  it.each(['kms', 'kms-aws', 'kms-pkcs11'])('accepts what the README of %s shows', (name) => {
     const readme = readFileSync(new URL(`../../../${name}/README.md`, import.meta.url), 'utf8');
     const samples = [...readme.matchAll(/^```json\n(.*?)^```/gms)].map(([, text = '']) => JSON.parse(text) as object);
     const configs = samples.filter((sample) => 'providers' in sample || 'type' in sample);

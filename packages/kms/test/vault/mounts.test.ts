@@ -40,7 +40,7 @@ describeOnVault('mounts of tenants', recorded('mounts'), (vault) => {
     await provider.close();
   });
 
-  it('20 first uses at once from 20 processes make one mount and 20 keys', async () => {
+  it('20 first uses at once from 20 providers make one mount and 20 keys', async () => {
     const before = await mountsOf(vault);
     const tenantId = 'race of processes';
     // Each has connections, session and memory of its own, as a process would.

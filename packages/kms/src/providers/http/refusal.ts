@@ -16,16 +16,17 @@ const CODES: Readonly<Record<number, KmsErrorCode>> = Object.freeze({
 });
 
 /**
- * The error that an answer without success stands for. What the service says of it is behind `rawCause` only.
+ * The error that an answer without success stands for. Of the answer it keeps the status alone: a service may send back
+ * what it was sent.
  * @param special codes that mean something else for the operation; what 404 means, 410 does
  */
 export function refusalOf(answer: JsonAnswer, special: Readonly<Record<number, KmsErrorCode>> = {}): KmsError {
-  const { status, json, retryAfter } = answer;
+  const { status, retryAfter } = answer;
   const code =
     special[status === 410 ? 404 : status] ??
     CODES[status] ??
     (status >= 500 ? 'ERR_KMS_UNAVAILABLE' : 'ERR_KMS_BACKEND');
-  const cause = { name: 'HttpAnswer', status, json };
+  const cause = { name: 'HttpAnswer', status };
   return withRetryAfter(new KmsError(code, { context: { status }, cause }), retryAfter);
 }
 
